@@ -1,0 +1,1 @@
+"""Attested: a run, front and sandboxed child. May import the pure rooms, channel and supervisor."""

@@ -1,0 +1,94 @@
+"""The measured front of an algorithm service: it talks to the user cloud, and to its sandboxed child through two pipes.
+
+In the order that makes each step safe: the child's sandbox is on and reported; the bundle is checked against the digest that the
+supervisor bound this process to; the channel key is made and gets its evidence, with the sandbox's report in it. Only after a user cloud
+has appraised that and sent rows does the child get the author's code. One computation is served, then the process ends; so it never serves a
+second user cloud.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+
+import anyio.to_thread
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from waykeep.algorithm import preload, runner
+from waykeep.channel.server import AttestedServer, listen, read_body
+from waykeep.errors import AlgorithmError, SupervisorError, WaykeepError
+from waykeep.formats.bundle import Bundle, load
+from waykeep.formats.messages import AssignAlgorithm, Compute, Computed
+from waykeep.formats.wire import MIB, decode_frame
+from waykeep.supervisor.link import Link
+
+MAX_COMPUTE = 256 * MIB
+REPORT_S = 10.0
+IDLE_S = 30.0
+"""How long a front waits for its user cloud before it ends."""
+
+
+def main(descriptor: int, read: int, write: int) -> None:
+    """Serve one run. The descriptors are the supervisor socket and the pipes from and to the child."""
+    link = Link(descriptor)
+    try:
+        assigned = link.assignment()
+        if not isinstance(assigned, AssignAlgorithm):
+            raise SupervisorError("assignment-mismatch", "found an assignment that is no algorithm's")
+        sandbox = runner.await_report(read, REPORT_S)
+        bundle = load(assigned.bundle)
+        if bundle.digest != assigned.digest:
+            raise AlgorithmError("digest-mismatch", "found a bundle that has not the digest this process is bound to")
+        preload.check_bundle(bundle)
+        server = AttestedServer(link, sandbox)
+        once = _Once(bundle, assigned.bundle, read, write)
+        listener = listen(assigned.listen)
+        listener.listen(8)
+        link.ready(listener.getsockname()[1])
+        asyncio.run(_serve(server, once, listener))
+    except WaykeepError as error:
+        link.event(error.rule)
+        raise
+    except Exception as error:
+        # The type alone: a message could hold what was computed on.
+        link.event(f"unexpected-{type(error).__name__.lower()}")
+        raise
+
+
+async def _serve(server: AttestedServer, once: _Once, listener: socket.socket) -> None:
+    stop = asyncio.Event()
+    once.done = stop
+    loop = asyncio.get_running_loop()
+    loop.call_later(IDLE_S, lambda: None if once.taken else stop.set())
+    app = server.app([Route("/v1/compute", once.compute, methods=["POST"])])
+    await server.serve(app, listener, stop)
+
+
+class _Once:
+    """The one computation of this process."""
+
+    def __init__(self, bundle: Bundle, archive: bytes, read: int, write: int) -> None:
+        self._bundle, self._archive, self._pipes = bundle, archive, (read, write)
+        self.taken = False
+        self.done: asyncio.Event | None = None
+
+    async def compute(self, request: Request) -> Response:
+        """POST `/v1/compute`. Raises: AlgorithmError: ``already-taken`` for all but the first."""
+        if self.taken:
+            raise AlgorithmError("already-taken", "found a second request; a service computes once", status=409)
+        self.taken = True
+        try:
+            asked = decode_frame(await read_body(request, MAX_COMPUTE), Compute, limit=MAX_COMPUTE, what="a computation")
+            rows = await anyio.to_thread.run_sync(self._run, asked)
+            return Response(msgspec.msgpack.encode(Computed(rows)), media_type="application/msgpack")
+        finally:
+            if self.done is not None:
+                self.done.set()
+
+    def _run(self, asked: Compute) -> list[dict[str, int | str | bool]]:
+        read, write = self._pipes
+        wall_s = float(self._bundle.manifest.limits.wall_s)
+        return runner.run(read, write, self._archive, asked.parameters, asked.tables, wall_s)

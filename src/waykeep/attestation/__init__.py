@@ -1,0 +1,1 @@
+"""Evidence, reference values and their appraisal. Pure; may import errors, formats and authority."""

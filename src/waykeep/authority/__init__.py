@@ -1,0 +1,1 @@
+"""Who may do what: signed statements, logs and requests. Pure; may import errors and formats."""

@@ -1,0 +1,69 @@
+"""The one place that decides whether a run may happen: (request, fold of the owner log) -> read plan, or a refusal.
+
+No I/O. The read plan is the only way to the vault, so what is not in it is not read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.statements import Approved
+from waykeep.errors import AuthorityError
+from waykeep.formats.messages import Run, Value
+
+
+class ReadPlan(msgspec.Struct, frozen=True):
+    """What one run may read: per stream its columns, and the half-open window of observation times.
+
+    Only `authorize` builds one.
+    """
+
+    approval: int
+    inputs: dict[str, tuple[str, ...]]
+    from_ms: int
+    to_ms: int
+    store_as: str
+
+
+def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) -> ReadPlan:
+    """The newest approval that allows this run, as a read plan.
+
+    Args:
+        parameters: The request's parameters with the bundle's defaults filled in.
+
+    Raises:
+        AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved`` (403).
+    """
+    found = {n: a for n, a in state.approvals.items() if a.algorithm == request.digest}
+    if not found:
+        raise AuthorityError(
+            "algorithm-not-approved",
+            "found no approval of this digest in the owner log",
+            hint="look at it with 'waykeep algo show', then 'waykeep approve' its digest",
+            status=403,
+        )
+    refusal: AuthorityError | None = None
+    for number in sorted(found, reverse=True):
+        try:
+            _within(found[number], request, parameters)
+        except AuthorityError as error:
+            refusal = refusal or error
+            continue
+        approval = found[number]
+        return ReadPlan(number, approval.inputs, request.from_ms, request.to_ms, approval.store_as)
+    assert refusal is not None
+    raise refusal
+
+
+def _within(approval: Approved, request: Run, parameters: Mapping[str, Value]) -> None:
+    for name, value in parameters.items():
+        # type() as well: True == 1, and a set of integers must not admit a boolean.
+        if not any(type(v) is type(value) and v == value for v in approval.parameters.get(name, ())):
+            raise AuthorityError(
+                "parameter-not-approved", f"found a value of parameter {name} that was not approved", status=403
+            )
+    if not approval.from_ms <= request.from_ms < request.to_ms <= approval.to_ms:
+        raise AuthorityError("time-not-approved", "found a window of time that was not approved", status=403)

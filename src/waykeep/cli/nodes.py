@@ -1,0 +1,97 @@
+"""Verbs of whoever runs machines: host, supervisor, measure. Here the rooms are put together."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from waykeep.cli import output
+from waykeep.supervisor.zygote import Workloads
+
+host = App(name="host", help="The untrusted directory: stores ciphertext, finds and launches user clouds.")
+supervisor = App(name="supervisor", help="The attested node: forks, binds and vouches for its processes.")
+
+Listen = Annotated[str, Parameter(help="Address to listen on.")]
+
+
+def _log() -> None:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+
+
+@supervisor.command(name="serve")
+def serve_supervisor(*, state: Path, store: Path, socket: Path, listen: Listen = "127.0.0.1") -> None:
+    """Run a node's supervisor on platform 'insecure'.
+
+    Args:
+        state: Folder of the software root and the uids; made if missing. Back up nothing of it: a new one is a new node.
+        store: Folder that user clouds write ciphertext to; the host's store.
+        socket: Unix socket for the host.
+    """
+    from waykeep.supervisor.service import Settings, serve
+
+    _log()
+    output.banner()
+    state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store.mkdir(mode=0o711, parents=True, exist_ok=True)
+    serve(Settings(socket=socket.absolute(), state=state.absolute(), store=store.absolute(), listen=listen), workloads)
+
+
+def workloads() -> Workloads:
+    """What a supervisor's preloaded parent can fork into; called there, and nowhere else."""
+    from waykeep.algorithm import preload
+
+    # First: it sets what numpy and pyarrow read once, when they are imported.
+    preload.warm()
+    from waykeep.algorithm import child, front
+    from waykeep.usercloud import process, warm
+
+    return Workloads(warm=warm.warm, user_cloud=process.main, front=front.main, child=child.main)
+
+
+@host.command(name="serve")
+def serve_host(*, store: Path, supervisor: Path, listen: Listen = "127.0.0.1", port: int = 8470, url: str = "") -> None:
+    """Run the host. It holds no key and sees ciphertext only.
+
+    Args:
+        store: Folder for ciphertext and bundles; made if missing.
+        supervisor: The supervisor's Unix socket.
+        port: Port to listen on; 0 picks a free one.
+        url: Where user clouds reach this host, if not at the address it listens on.
+    """
+    from waykeep.authority import access
+    from waykeep.host import app as host_app
+    from waykeep.host.serve import bind, make_server
+    from waykeep.host.supervisor import Supervisor
+    from waykeep.vault.store import DirectoryStore
+
+    _log()
+    store.mkdir(mode=0o711, parents=True, exist_ok=True)
+    listener = bind(listen, port)
+    address = url or f"http://{listen}:{listener.getsockname()[1]}"
+    folder = DirectoryStore(store)
+    folder.create_bundles()
+    application = host_app.create_app(folder, Supervisor(supervisor), access, host_url=address)
+
+    def ready(bound: int) -> None:
+        output.errors.print(f"host ready on {listen} port {bound}")
+
+    make_server(application, listener, ready).run_here()
+
+
+def measure(*, json: bool = False) -> None:
+    """Print the reference values of this installation's code: what its attested parts measure as."""
+    from waykeep.supervisor.measure import reference_values
+
+    values = reference_values()
+    if json:
+        output.show_json(values)
+        return
+    shown = output.table("part", "measurement")
+    shown.add_row("supervisor", values.supervisor[0])
+    for workload, found in values.workloads.items():
+        shown.add_row(workload, found[0])
+    output.console.print(shown)

@@ -1,0 +1,60 @@
+"""What the command line prints: words for people, JSON for programs, progress for both to wait by."""
+
+from __future__ import annotations
+
+import datetime
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from waykeep.attestation import insecure
+from waykeep.errors import WaykeepError
+from waykeep.formats import problem
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+def show_json(value: object) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value)).decode() + "\n")
+
+
+def show_error(error: WaykeepError, *, as_json: bool) -> None:
+    """``error:`` and then ``hint:``, or a problem document, on standard error."""
+    if as_json:
+        sys.stderr.write(problem.encode(error).decode() + "\n")
+        return
+    errors.print(f"[bold red]error:[/] {error.rule}: {error.message}", soft_wrap=True)
+    if error.hint:
+        errors.print(f"[bold]hint:[/] {error.hint}", soft_wrap=True)
+
+
+def banner() -> None:
+    """What platform ``insecure`` means. Never left out where it is in use."""
+    errors.print(f"[bold yellow]{insecure.WARNING}[/]", soft_wrap=True)
+
+
+def table(*columns: str) -> Table:
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    return made
+
+
+def when(ms: int | None) -> str:
+    """A time in UTC, for people."""
+    return "" if ms is None else f"{datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC):%Y-%m-%d %H:%M:%S}"
+
+
+@contextmanager
+def progress(words: str, *, quiet: bool) -> Iterator[Progress]:
+    """A progress bar on standard error; silent for ``--json`` and where nobody looks."""
+    columns = (TextColumn(words), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True, disable=quiet or not errors.is_terminal) as bar:
+        yield bar

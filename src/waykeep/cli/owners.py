@@ -1,0 +1,206 @@
+"""Verbs of the owner's device."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from waykeep.attestation import insecure
+from waykeep.authority.statements import Approved
+from waykeep.cli import output
+from waykeep.cli.options import Owner, private_umask
+from waykeep.device import account, audit as audits
+from waykeep.device.approvals import propose
+from waykeep.device.importers import emission
+from waykeep.device.profile import Profile
+from waykeep.device.trusting import default_policy
+from waykeep.errors import DeviceError
+from waykeep.formats import bundle as bundles
+from waykeep.formats.ids import parse_digest
+from waykeep.formats.messages import Value
+from waykeep.channel.trust import Trust
+from waykeep.supervisor.measure import reference_values
+
+app = App(name="keys", help="The owner's keys.")
+
+
+def init(
+    *,
+    host: Annotated[str, Parameter(help="The host's address, such as http://127.0.0.1:8470.")],
+    trust_insecure_root: Annotated[str, Parameter(help="Public software root of platform 'insecure', if you trust it.")],
+    name: str = "this device",
+    owner: Owner = Owner(),
+) -> None:
+    """Make an owner on this device, and register it at a host. Shows the two recovery secrets, once.
+
+    Example: waykeep init --host http://127.0.0.1:8470 --trust-insecure-root "$(cat state/insecure-root.pub)"
+    """
+    private_umask()
+    trust = Trust({insecure.PLATFORM: trust_insecure_root}, reference_values(), default_policy())
+    paper = account.create(
+        owner.folder, lambda made: Profile(made.owner, host, trust), owner.lock(create=True), name
+    )
+    owner_id = owner.folder.profile().owner
+    output.banner()
+    if owner.json:
+        output.show_json({"owner": owner_id, "opening_secret": paper.opening, "rotating_secret": paper.rotating})
+        return
+    output.console.print(f"You are [bold]{owner_id}[/].\n")
+    output.console.print("Write these two on paper, now. They are not shown again, and nobody else has them.")
+    output.console.print(f"  opens everything:      {paper.opening}", soft_wrap=True)
+    output.console.print(f"  takes your id back:    {paper.rotating}", soft_wrap=True)
+
+
+def import_(files: Annotated[list[Path], Parameter(help="e-mission dumps (JSON).")], *, owner: Owner = Owner()) -> None:
+    """Read recordings of e-mission's app into the outbox. Nothing leaves the device until 'waykeep upload'."""
+    private_umask()
+    report = []
+    with owner.account() as device:
+        for path in files:
+            try:
+                data = path.read_bytes()
+            except OSError as error:
+                raise DeviceError("file-unreadable", f"cannot read {path.name} ({error.strerror})") from None
+            found = emission.read(data)
+            segments = device.queue(found.tables, "imported")
+            report.append({"file": path.name, "kept": found.kept, "refused": found.refused, "segments": segments})
+            if not owner.json:
+                _show_import(path.name, found, segments)
+    if owner.json:
+        output.show_json(report)
+
+
+def _show_import(name: str, found: emission.Imported, segments: int) -> None:
+    output.console.print(f"[bold]{name}[/]: {sum(found.kept.values())} of {found.entries} entries kept, in {segments} segments")
+    shown = output.table("stream", "entries")
+    for stream, count in sorted(found.kept.items()):
+        shown.add_row(stream, str(count))
+    output.console.print(shown)
+    for refusal in found.refused:
+        output.console.print(f"  refused entry {refusal.index} ({refusal.key}): {refusal.rule}: {refusal.reason}", markup=False)
+
+
+def upload(*, owner: Owner = Owner()) -> None:
+    """Encrypt what waits to the current epoch, upload it, and have your user cloud accept it."""
+    with owner.account() as device, output.progress("uploading", quiet=owner.json) as bar:
+        task = bar.add_task("", total=None)
+        done = device.upload(lambda count, total: bar.update(task, completed=count, total=total))
+    refused = {n: o for n, o in done.outcome.items() if o not in ("accepted", "known")}
+    if owner.json:
+        output.show_json({"outcome": done.outcome, "detail": done.detail, "rows_new": done.rows_new})
+    else:
+        accepted = sum(o == "accepted" for o in done.outcome.values())
+        known = sum(o == "known" for o in done.outcome.values())
+        output.console.print(f"{accepted} segments accepted with {done.rows_new} new rows; {known} were known already.")
+        for name, outcome in refused.items():
+            output.console.print(f"  refused {name}: {outcome}: {done.detail.get(name, '')}", markup=False)
+    if refused:
+        raise DeviceError(
+            "segments-refused", f"{len(refused)} segments were refused and stay in the outbox", hint="see the reasons above"
+        )
+
+
+def status(*, owner: Owner = Owner()) -> None:
+    """What your user cloud holds, and what still waits on this device."""
+    with owner.account() as device:
+        found, waiting, appraised = device.status(), len(device.outbox.names()), device.appraised
+    if owner.json:
+        output.show_json({"cloud": found, "waiting": waiting, "appraised": appraised})
+        return
+    if appraised.platform == insecure.PLATFORM:
+        output.banner()
+    output.console.print(f"owner {found.owner}, on platform {appraised.platform}; {waiting} segments wait on this device")
+    shown = output.table("stream", "segments", "rows", "from (UTC)", "to (UTC)")
+    for line in found.streams:
+        shown.add_row(line.stream, str(line.segments), str(line.rows), output.when(line.first_ms), output.when(line.last_ms))
+    output.console.print(shown)
+    output.console.print(f"{found.approvals} approvals, {found.runs} runs")
+    if found.epochs_missing:
+        output.console.print(f"[bold]Not readable[/]: epochs {', '.join(map(str, found.epochs_missing))}: their keys are not here.")
+
+
+def approve(
+    digest: str,
+    *,
+    from_: Annotated[str, Parameter(name="--from", help="First day of data given (YYYY-MM-DD, UTC).")] = "2001-01-01",
+    to: Annotated[str, Parameter(help="Day after the last (YYYY-MM-DD, UTC).")] = "2100-01-01",
+    store: Annotated[str, Parameter(help="Keep results as this derived stream, such as 'trips'.")] = "",
+    set_: Annotated[list[str] | None, Parameter(name="--set", help="Allow NAME=VALUE (repeat for more values).")] = None,
+    owner: Owner = Owner(),
+) -> None:
+    """Allow one algorithm, by its digest, to read what it asks for within the times given."""
+    with owner.account() as device:
+        found = bundles.load(device.host.bundle(parse_digest(digest)))
+        approval = propose(found, parse_digest(digest), from_, to, store, set_ or [])
+        number = device.approve(approval)
+    if owner.json:
+        output.show_json({"number": number, "approval": approval})
+    else:
+        _show_approval(number, approval)
+
+
+def _show_approval(number: int, approval: Approved) -> None:
+    output.console.print(f"Approved {approval.name}, as entry {number} of your log.")
+    for stream, columns in approval.inputs.items():
+        output.console.print(f"  reads {stream}: {', '.join(columns)}")
+    output.console.print(f"  from {output.when(approval.from_ms)} to {output.when(approval.to_ms)} UTC")
+    output.console.print(f"  results: {'kept as ' + approval.store_as if approval.store_as else 'given to you, not kept'}")
+
+
+def run(
+    digest: str,
+    *,
+    from_: Annotated[str, Parameter(name="--from", help="First day (YYYY-MM-DD, UTC).")] = "",
+    to: Annotated[str, Parameter(help="Day after the last (YYYY-MM-DD, UTC).")] = "",
+    set_: Annotated[list[str] | None, Parameter(name="--set", help="Parameter NAME=VALUE.")] = None,
+    receipt: Annotated[Path | None, Parameter(help="Write the signed receipt to this file.")] = None,
+    owner: Owner = Owner(),
+) -> None:
+    """Run an approved algorithm on your data, and print its result."""
+    from waykeep.device.approvals import parameters_of, window_of
+
+    with owner.account() as device:
+        wanted = parse_digest(digest)
+        found = bundles.load(device.host.bundle(wanted))
+        window = window_of(device.log(), wanted, from_, to)
+        values: dict[str, Value] = parameters_of(found, set_ or [])
+        result = device.run(wanted, values, *window)
+    if receipt is not None:
+        receipt.write_bytes(result.receipt)
+    if owner.json:
+        output.show_json({"rows": result.rows, "stages_ms": result.stages, "receipt": json_module.loads(result.receipt)})
+        return
+    fields = [field.name for field in found.manifest.output.fields]
+    shown = output.table(*fields)
+    for row in result.rows:
+        shown.add_row(*(str(row[name]) for name in fields))
+    output.console.print(shown)
+    output.console.print(f"{len(result.rows)} rows; the receipt is signed by your user cloud and fits them.")
+
+
+def audit(*, owner: Owner = Owner()) -> None:
+    """Who was allowed what, and what happened: your logs in plain words, checked on this device."""
+    with owner.account() as device:
+        lines = audits.read(device)
+    if owner.json:
+        output.show_json(lines)
+        return
+    shown = output.table("log", "no", "time (UTC)", "what")
+    for line in lines:
+        shown.add_row(line.chain, str(line.number), output.when(line.time_ms), line.words)
+    output.console.print(shown)
+    output.console.print("Every signature, chain and receipt in these logs was checked on this device.")
+
+
+@app.command
+def export(epoch: int, *, owner: Owner = Owner()) -> None:
+    """Print an epoch's secret key, with which 'age -d' opens its segments. Whoever sees it can read that epoch's data."""
+    with owner.account() as device:
+        secret = device.export_epoch(epoch)
+    if owner.json:
+        output.show_json({"epoch": epoch, "secret": secret})
+    else:
+        output.console.print(secret, soft_wrap=True)

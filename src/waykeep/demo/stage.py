@@ -1,0 +1,151 @@
+"""A node and a host as real processes on loopback, for the demo, the tests and the benchmarks."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+import httpx
+
+from waykeep.errors import HostError, SupervisorError
+
+START_S = 60.0
+
+
+class Stage:
+    """Supervisor and host, started by the program's own verbs.
+
+    Args:
+        folder: Where state, store, sockets and logs go.
+        source: A folder that holds another copy of the package, for a node that runs other code.
+        wrap_supervisor, wrap_host: A command that starts the real one, such as a tracer.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        source: Path | None = None,
+        wrap_supervisor: Sequence[str] = (),
+        wrap_host: Sequence[str] = (),
+    ) -> None:
+        self.folder, self._source = folder, source
+        self._wraps = {"supervisor": tuple(wrap_supervisor), "host": tuple(wrap_host)}
+        self.store, self.state, self.socket = folder / "store", folder / "state", folder / "supervisor.sock"
+        self.supervisor: subprocess.Popen[bytes] | None = None
+        self.host: subprocess.Popen[bytes] | None = None
+        self.host_url = ""
+
+    def __enter__(self) -> Stage:
+        try:
+            self.start_supervisor()
+            self.start_host()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def root(self) -> str:
+        """The public software root of this installation."""
+        return (self.state / "insecure-root.pub").read_text().strip()
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def start_supervisor(self) -> None:
+        """Raises: SupervisorError: ``start-failed``, naming the log."""
+        arguments = ["supervisor", "serve", "--state", self.state, "--store", self.store, "--socket", self.socket]
+        self.supervisor = self._spawn("supervisor", [str(a) for a in arguments])
+        if not _until(self._supervised, self.supervisor):
+            raise SupervisorError(
+                "start-failed", "the supervisor did not start", hint=f"see {self.log('supervisor').name}"
+            )
+
+    def start_host(self, port: int = 0, supervisor: Path | None = None, url: str = "") -> None:
+        """Start the host, on a free port unless one is given; ``url`` is what it tells user clouds. Raises: HostError."""
+        port = port or free_port()
+        arguments = ["host", "serve", "--store", self.store, "--supervisor", supervisor or self.socket, "--port", port]
+        self.host = self._spawn("host", [*(str(a) for a in arguments), *(("--url", url) if url else ())])
+        self.host_url = f"http://127.0.0.1:{port}"
+        if not _until(lambda: answers(f"{self.host_url}/readyz"), self.host):
+            raise HostError("start-failed", "the host did not start", hint=f"see {self.log('host').name}")
+
+    def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
+        # Isolated from the environment and the working folder, as the units in production are.
+        program = ["-I", "-m", "waykeep"]
+        if self._source is not None:
+            code = f"import sys; sys.path.insert(0, {str(self._source)!r}); from waykeep.cli.main import main; main()"
+            program = ["-I", "-c", code]
+        with open(self.log(name), "ab") as log:
+            return subprocess.Popen(
+                [*self._wraps[name], sys.executable, *program, *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ.get("PATH", "/usr/bin:/bin"), "LANG": "C.UTF-8"},
+                start_new_session=True,
+            )
+
+    def _supervised(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            with contextlib.suppress(OSError):
+                probe.connect(str(self.socket))
+                return True
+        return False
+
+    def stop(self) -> None:
+        """End both, and with the supervisor all that it forked."""
+        for process in (self.host, self.supervisor):
+            if process is not None:
+                end(process)
+        self.host = self.supervisor = None
+
+
+def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
+    """Signal a process started here and wait; a tracer and what it traces are one group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def answers(url: str) -> bool:
+    """Whether a URL answers 200."""
+    try:
+        return httpx.get(url, trust_env=False, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def _until(ready: object, process: subprocess.Popen[bytes]) -> bool:
+    assert callable(ready)
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        if ready():
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,0 +1,313 @@
+"""The owner's device at work: everything that a verb of the command line does for an owner, without printing."""
+
+from __future__ import annotations
+
+import secrets as randomness
+import time
+from collections.abc import Callable
+
+import msgspec
+import pyarrow as pa
+
+from waykeep.attestation.appraisal import AttestationResult
+from waykeep.attestation.evidence import USER_CLOUD
+from waykeep.authority import access, dsse, ownerlog
+from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.statements import HEAD_TYPE, Approved, EpochStatement, JournalHead, StateKeyNamed
+from waykeep.channel.client import AttestedClient
+from waykeep.device import files, owner
+from waykeep.device.hostclient import HostClient
+from waykeep.device.keystore import Lock, Secrets, load, save
+from waykeep.device.outbox import Outbox
+from waykeep.device.owner import Paper
+from waykeep.device.profile import Folder, Heads, Profile
+from waykeep.device.receipts import check_receipt
+from waykeep.errors import DeviceError, WaykeepError
+from waykeep.formats import agefile, table
+from waykeep.formats.ids import Digest, b64, numbered, sha256
+from waykeep.formats.messages import Accept, Accepted, Head, Run, RunResult, Status, Unlock, Unlocked, Value
+from waykeep.formats.wire import MIB, decode_json, encode_json
+
+Clock = Callable[[], int]
+
+
+def now_ms() -> int:
+    """The device's clock: milliseconds since 1970 UTC."""
+    return time.time_ns() // 1_000_000
+
+
+def create(folder: Folder, profile_of: Callable[[Secrets], Profile], lock: Lock, name: str, clock: Clock = now_ms) -> Paper:
+    """Make an owner: keys on this device first, then registered at the host. Returns what goes on paper, once.
+
+    Raises:
+        DeviceError: ``folder-in-use``; HostError.
+    """
+    made = owner.create(name, clock(), randomness.token_bytes)
+    profile = profile_of(made.secrets)
+    folder.create(profile)
+    save(folder.keystore, made.secrets, lock)
+    host = HostClient(profile.host, made.secrets.owner, made.secrets.device_key)
+    try:
+        host.register(made.inception)
+        host.put_key_list(1, made.key_list)
+        recipients = [agefile.recipient_of(made.secrets.log), made.secrets.recovery_recipient]
+        for number, entry in enumerate(made.entries):
+            host.put("owner-log", numbered(number), agefile.seal(entry, recipients))
+        for epoch, secret in made.secrets.epochs.items():
+            host.put("keys", f"{int(epoch)}.age", agefile.seal(secret.encode(), recipients))
+        host.put("epochs", numbered(1), made.epoch)
+    finally:
+        host.close()
+    return made.paper
+
+
+class Account:
+    """One owner's device. Opens the keystore at once; talks to host and user cloud only when asked.
+
+    Raises:
+        DeviceError: ``profile-missing``, ``keystore-locked``.
+    """
+
+    def __init__(self, folder: Folder, lock: Lock, clock: Clock = now_ms) -> None:
+        self.folder, self._clock = folder, clock
+        self.profile = folder.profile()
+        self._secrets = load(folder.keystore, lock)
+        self.owner = self._secrets.owner
+        self.host = HostClient(self.profile.host, self.owner, self._secrets.device_key)
+        self.outbox = Outbox(folder.outbox, self.owner, self._secrets.writer_key, self._secrets.queue)
+        self._log: OwnerState | None = None
+        self._cloud: AttestedClient | None = None
+        self._unlocked: Unlocked | None = None
+
+    def close(self) -> None:
+        self.host.close()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Forget the connection to the user cloud; the next request finds, appraises and unlocks it anew."""
+        if self._cloud is not None:
+            self._cloud.close()
+        self._cloud = self._unlocked = None
+
+    def __enter__(self) -> Account:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- owner log -----------------------------------------------------------------------------------------------------
+
+    def log(self) -> OwnerState:
+        """The owner log, as the host shows it now, checked by its own rules and against what this device remembers.
+
+        Raises:
+            DeviceError: ``owner-log-rewound`` when the host shows less than this device has seen, or another log.
+        """
+        state, number, remembered = self._log, 0 if self._log is None else self._log.head.number + 1, self.folder.heads().owner
+        while (envelope := self._log_object(number)) is not None:
+            state = ownerlog.begin(self.owner, envelope) if state is None else ownerlog.fold(state, [envelope])
+            number += 1
+            if remembered is not None and state.head.number == remembered.number and state.head != remembered:
+                raise _rewound("another entry", remembered)
+        if state is None or (remembered is not None and state.head.number < remembered.number):
+            raise _rewound("a shorter log", remembered or Head(0, sha256(b"")))
+        self._log = state
+        self._remember(owner=state.head)
+        return state
+
+    def _log_object(self, number: int) -> bytes | None:
+        copy = self.folder.log / numbered(number)
+        data = copy.read_bytes() if copy.exists() else self.host.get("owner-log", numbered(number))
+        if data is None:
+            return None
+        envelope = agefile.open_(data, [self._secrets.log], limit=MIB, what="an owner-log entry")
+        if not copy.exists():
+            files.write(copy, data)
+        return envelope
+
+    def _append(self, body: object) -> int:
+        """Append an entry to the owner log; where another device was faster, sign it again on the new head."""
+        for _ in range(8):
+            state = self.log()
+            assert state.recipients is not None
+            entry = owner.entry_after(self.owner, state.head, self._clock(), body, self._secrets.device_key)
+            ownerlog.fold(state, [entry])
+            sealed = agefile.seal(entry, [state.recipients.log, state.recipients.recovery])
+            try:
+                self.host.put("owner-log", numbered(state.head.number + 1), sealed)
+            except WaykeepError as error:
+                if error.rule != "name-taken":
+                    raise
+                continue
+            self.log()
+            return state.head.number + 1
+        raise DeviceError("owner-log-contended", "found the owner log ahead of this device eight times", hint="try again")
+
+    def _remember(self, **heads: Head | int) -> None:
+        before = self.folder.heads()
+        after = msgspec.structs.replace(before, **heads)
+        if after != before:
+            self.folder.save_heads(after)
+
+    # -- user cloud ----------------------------------------------------------------------------------------------------
+
+    @property
+    def appraised(self) -> AttestationResult:
+        """What the appraisal of the user cloud found."""
+        return self.cloud().result
+
+    def cloud(self) -> AttestedClient:
+        """The owner's user cloud: located or launched by the host, appraised, and only then unlocked.
+
+        Raises:
+            AttestationError: Named by the rule that refused it; no key was handed over.
+            DeviceError: ``state-key-refused``.
+        """
+        if self._cloud is not None:
+            return self._cloud
+        cloud = AttestedClient(
+            self.host.cloud(),
+            workload=USER_CLOUD,
+            binding=self.owner,
+            trust=self.profile.trust,
+            clock=self._clock,
+            signer=self._secrets.device_key,
+        )
+        try:
+            unlocked = self._unlock(cloud)
+            if not unlocked.named:
+                self._append(StateKeyNamed(unlocked.state_key))
+                unlocked = self._unlock(cloud)
+            if not unlocked.named:
+                raise DeviceError("state-key-refused", "the user cloud does not see its state key in the owner log")
+        except BaseException:
+            cloud.close()
+            raise
+        self._check_journal(unlocked.journal)
+        self._cloud, self._unlocked = cloud, unlocked
+        return cloud
+
+    def _unlock(self, cloud: AttestedClient) -> Unlocked:
+        asked = Unlock(self._secrets.log, self._secrets.epochs, self.log().head, self.profile.trust.to_message())
+        return decode_json(cloud.request("POST", "/v1/unlock", encode_json(asked)), Unlocked, what="an unlock answer")
+
+    def _check_journal(self, head: Head | None) -> None:
+        remembered = self.folder.heads().journal
+        if remembered is None:
+            return
+        if head is None or head.number < remembered.number or (head.number == remembered.number and head != remembered):
+            raise DeviceError(
+                "journal-rewound",
+                f"the user cloud's journal ends before record {remembered.number}, which this device has seen",
+                hint="the host lost or withholds records, or shows an old copy; ask its operator for the missing objects",
+            )
+
+    def status(self) -> Status:
+        return decode_json(self.cloud().request("GET", "/v1/status"), Status, what="a status")
+
+    # -- data ----------------------------------------------------------------------------------------------------------
+
+    def queue(self, tables: dict[str, pa.Table], source: str) -> int:
+        """Queue rows per stream in the outbox; returns how many segments they became."""
+        count = 0
+        for stream, rows in sorted(tables.items()):
+            if rows.num_rows:
+                first = self.folder.heads().segments
+                made = self.outbox.queue(stream, rows, first, source)
+                self._remember(segments=first + made)
+                count += made
+        return count
+
+    def epoch(self) -> EpochStatement:
+        """The current epoch: the newest that the owner log names, with its signed statement from the host."""
+        state = self.log()
+        number = max(state.epochs)
+        envelope = self.host.get("epochs", numbered(number))
+        if envelope is None or sha256(envelope) != state.epochs[number].statement:
+            raise DeviceError("epoch-withheld", f"the host does not show the statement of epoch {number}")
+        return access.epoch(self.owner, state.inception.authority, envelope, number)
+
+    def upload(self, progress: Callable[[int, int], None] = lambda done, of: None) -> Accepted:
+        """Upload what waits, and forget what a signed head of the user cloud includes.
+
+        Args:
+            progress: ``progress(done, of)`` after each segment.
+        """
+        names, epoch = self.outbox.names(), self.epoch()
+        for done, name in enumerate(names):
+            self.host.put("segments", name, self.outbox.sealed(name, epoch, self._clock()))
+            progress(done + 1, len(names))
+        total = Accepted({}, {}, 0, b"")
+        for start in range(0, len(names), 256):
+            ask = encode_json(Accept(tuple(names[start : start + 256])))
+            part = decode_json(self.cloud().request("POST", "/v1/segments", ask), Accepted, what="an upload's answer")
+            if any(outcome in ("accepted", "known") for outcome in part.outcome.values()):
+                self._take_head(part.head)
+            for name, outcome in part.outcome.items():
+                if name in names and outcome in ("accepted", "known"):
+                    self.outbox.remove(name)
+            total = Accepted(
+                total.outcome | part.outcome, total.detail | part.detail, total.rows_new + part.rows_new, part.head
+            )
+        return total
+
+    def _take_head(self, envelope: bytes) -> None:
+        """Check a signed journal head and remember it. Nothing leaves the outbox without one."""
+        assert self._unlocked is not None
+        opened = dsse.open_(envelope, HEAD_TYPE, [self._unlocked.state_key])
+        found = decode_json(opened.payload, JournalHead, what="a journal head")
+        if found.owner != self.owner:
+            raise DeviceError("journal-head-foreign", "found a journal head of another owner")
+        self._check_journal(found.head)
+        self._remember(journal=found.head)
+
+    def rows(self, stream: str, from_ms: int, to_ms: int) -> pa.Table:
+        """The owner's own rows of a stream with ``from_ms <= ts_ms < to_ms``."""
+        body = self.cloud().request("GET", f"/v1/rows?stream={stream}&from_ms={from_ms}&to_ms={to_ms}")
+        return table.from_parquet(body)
+
+    # -- algorithms ----------------------------------------------------------------------------------------------------
+
+    def approve(self, approval: Approved) -> int:
+        """Append an approval; its number in the owner log."""
+        return self._append(approval)
+
+    def run(self, digest: Digest, parameters: dict[str, Value], from_ms: int, to_ms: int) -> RunResult:
+        """Run an approved algorithm; rows and a receipt that was checked.
+
+        Raises:
+            DeviceError: ``receipt-mismatch``; and the refusals of the user cloud.
+        """
+        asked = Run(b64(randomness.token_bytes(16)), digest, parameters, from_ms, to_ms, self._clock())
+        result = decode_json(
+            self.cloud().request("POST", "/v1/runs", encode_json(asked)), RunResult, limit=64 * MIB, what="a run's answer"
+        )
+        assert self._unlocked is not None
+        check_receipt(result, asked, self.owner, self._unlocked.state_key)
+        return result
+
+    def export_epoch(self, number: int) -> str:
+        """An epoch's age secret key, for use with any age program. Raises: DeviceError: ``epoch-unknown``."""
+        if str(number) not in self._secrets.epochs:
+            raise DeviceError("epoch-unknown", f"this device holds no secret of epoch {number}")
+        return self._secrets.epochs[str(number)]
+
+    @property
+    def log_secret(self) -> str:
+        return self._secrets.log
+
+
+def _rewound(what: str, remembered: Head) -> DeviceError:
+    return DeviceError(
+        "owner-log-rewound",
+        f"the host shows {what}; this device has seen entry {remembered.number}",
+        hint="the host lost or withholds entries, or shows another log; nothing was sent",
+    )
+
+
+def heads_of(heads: Heads) -> dict[str, int | None]:
+    """Numbers of the remembered heads, for people."""
+    return {
+        "owner_log": heads.owner.number if heads.owner else None,
+        "journal": heads.journal.number if heads.journal else None,
+    }

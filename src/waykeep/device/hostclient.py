@@ -1,0 +1,93 @@
+"""The device's client of the host: ciphertext in and out, and "where is my user cloud?". Nothing the host says is believed."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import httpx
+
+from waykeep.authority import requests
+from waykeep.authority.keys import SigningKey
+from waykeep.errors import HostError, WaykeepError
+from waykeep.formats import problem
+from waykeep.formats.ids import Digest, OwnerId
+from waykeep.formats.messages import Address, Listing
+from waykeep.formats.wire import MIB, decode_json
+
+MAX_OBJECT = 32 * MIB
+
+
+class HostClient:
+    """Talks to one host for one owner. Requests are signed with ``key`` (RFC 9421).
+
+    Raises:
+        HostError: ``host-unreachable``, ``host-answer-too-large``; and the host's own refusals.
+    """
+
+    def __init__(self, url: str, owner: OwnerId | None = None, key: SigningKey | None = None) -> None:
+        self._url, self._owner, self._key = url.rstrip("/"), owner, key
+        # Neither proxies nor keys from the environment: what is not passed in is not used.
+        self._http = httpx.Client(trust_env=False, timeout=60.0, follow_redirects=False)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def register(self, inception: bytes) -> None:
+        self._ask("POST", "/v1/owners", inception, signed=False)
+
+    def put_key_list(self, number: int, envelope: bytes) -> None:
+        self._ask("PUT", f"{self._home}/access/{number:010d}", envelope, signed=False)
+
+    def put(self, room: str, name: str, data: bytes) -> None:
+        """Put an object under a new name; the same bytes again are fine."""
+        self._ask("PUT", f"{self._home}/{room}/{name}", data)
+
+    def get(self, room: str, name: str) -> bytes | None:
+        """An object, or None where the host says that it has none."""
+        try:
+            return self._ask("GET", f"{self._home}/{room}/{name}")
+        except WaykeepError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def cloud(self) -> Address:
+        return decode_json(self._ask("POST", f"{self._home}/cloud"), Address, what="an address")
+
+    def put_bundle(self, digest: Digest, archive: bytes) -> None:
+        self._ask("PUT", f"/v1/bundles/{digest}", archive, signed=False)
+
+    def bundle(self, digest: Digest) -> bytes:
+        return self._ask("GET", f"/v1/bundles/{digest}", signed=False)
+
+    def bundles(self) -> tuple[str, ...]:
+        return decode_json(self._ask("GET", "/v1/bundles", signed=False), Listing, what="a listing").names
+
+    @property
+    def _home(self) -> str:
+        return f"/v1/owners/{self._owner}"
+
+    def _ask(self, method: str, path: str, body: bytes = b"", *, signed: bool = True) -> bytes:
+        url = self._url + quote(path, safe="/:?=&-._~")
+        headers: dict[str, str] = {}
+        if signed and self._key is not None:
+            headers = requests.sign(requests.Request(method, url, {}, body), self._key)
+        try:
+            with self._http.stream(method, url, headers=headers, content=body or None) as response:
+                parts, size = [], 0
+                for part in response.iter_bytes():
+                    size += len(part)
+                    if size > MAX_OBJECT:
+                        raise HostError("host-answer-too-large", f"found an answer over {MAX_OBJECT} bytes", status=502)
+                    parts.append(part)
+                answer, status = b"".join(parts), response.status_code
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise HostError(
+                "host-unreachable",
+                f"found no answer of the host ({type(error).__name__})",
+                hint="is it running, and is its address right?",
+                status=502,
+            ) from None
+        if status >= 400:
+            raise problem.decode(answer)
+        return answer

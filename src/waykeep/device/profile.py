@@ -1,0 +1,94 @@
+"""The device's folder: keystore, outbox, copy of the owner log, and what the device remembers.
+
+::
+
+    keystore.age      the secrets (`keystore`)
+    profile.json      host, trust: nothing secret
+    heads.json        the newest owner-log and journal heads that this device has seen
+    log/<number>      owner-log objects as they lie in the store (ciphertext)
+    outbox/           segments that are not accepted yet (`outbox`)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from waykeep.channel.trust import Trust
+from waykeep.device import files
+from waykeep.errors import DeviceError, FormatError
+from waykeep.formats.ids import OwnerId
+from waykeep.formats.messages import Head
+from waykeep.formats.wire import decode_json, encode_json
+
+T = TypeVar("T")
+
+
+class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which host this device uses, and what it demands of the owner's user cloud."""
+
+    owner: OwnerId
+    host: str
+    trust: Trust
+
+
+class Heads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The newest heads this device has seen. A host that shows less than these has rewound something."""
+
+    owner: Head | None = None
+    journal: Head | None = None
+    segments: int = 0
+
+
+class Folder:
+    """A device's folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def keystore(self) -> Path:
+        return self.path / "keystore.age"
+
+    @property
+    def outbox(self) -> Path:
+        return self.path / "outbox"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    def create(self, profile: Profile) -> None:
+        """Raises: DeviceError: ``folder-in-use``."""
+        if self.keystore.exists() or (self.path / "profile.json").exists():
+            raise DeviceError(
+                "folder-in-use", "found an owner in this folder already", hint="choose another with --home, or use this owner"
+            )
+        for folder in (self.path, self.outbox, self.log):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.save_profile(profile)
+
+    def save_profile(self, profile: Profile) -> None:
+        files.write(self.path / "profile.json", msgspec.json.format(encode_json(profile)))
+
+    def profile(self) -> Profile:
+        """Raises: DeviceError: ``profile-missing``, ``profile-malformed``."""
+        return self._load("profile.json", Profile)
+
+    def heads(self) -> Heads:
+        return self._load("heads.json", Heads) if (self.path / "heads.json").exists() else Heads()
+
+    def save_heads(self, heads: Heads) -> None:
+        files.write(self.path / "heads.json", encode_json(heads))
+
+    def _load(self, name: str, kind: type[T]) -> T:
+        try:
+            return decode_json((self.path / name).read_bytes(), kind, what=name)
+        except OSError:
+            raise DeviceError(
+                "profile-missing", "found no owner in this folder", hint="make one with 'waykeep init', or name a folder with --home"
+            ) from None
+        except FormatError as error:
+            raise DeviceError("profile-malformed", error.message, hint=f"restore {name} from a backup") from None

@@ -1,0 +1,1 @@
+"""Identifiers, digests, messages and files: bytes <-> frozen types. Pure; may import errors."""

@@ -1,0 +1,77 @@
+"""Problem details for HTTP (RFC 9457): how a typed refusal crosses a connection."""
+
+from __future__ import annotations
+
+import msgspec
+
+from waykeep.errors import (
+    AlgorithmError,
+    AttestationError,
+    AuthorityError,
+    ChannelError,
+    DeviceError,
+    FormatError,
+    HostError,
+    SupervisorError,
+    UserCloudError,
+    VaultError,
+    WaykeepError,
+)
+from waykeep.formats.wire import decode_json, encode_json
+
+MEDIA_TYPE = "application/problem+json"
+_PREFIX = "urn:waykeep:error:"
+_FAMILIES: dict[str, type[WaykeepError]] = {
+    kind.family: kind
+    for kind in (
+        FormatError,
+        AttestationError,
+        AuthorityError,
+        VaultError,
+        ChannelError,
+        SupervisorError,
+        UserCloudError,
+        AlgorithmError,
+        DeviceError,
+        HostError,
+    )
+}
+
+
+class Problem(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``type`` is ``urn:waykeep:error:<family>:<rule>``; ``title`` the rule; ``detail`` the message."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str = ""
+
+
+def encode(error: WaykeepError) -> bytes:
+    return encode_json(
+        Problem(
+            type=f"{_PREFIX}{error.family}:{error.rule}",
+            title=error.rule,
+            status=error.status,
+            detail=error.message,
+            hint=error.hint,
+        )
+    )
+
+
+def decode(body: bytes) -> WaykeepError:
+    """The refusal in a problem document. What a peer says is a message to show, never a decision to act on.
+
+    Raises:
+        FormatError: ``malformed`` when the body is no problem document of Waykeep's.
+    """
+    problem = decode_json(body, Problem, limit=16384, what="a problem document")
+    family, _, rule = problem.type.removeprefix(_PREFIX).partition(":")
+    kind = _FAMILIES.get(family)
+    if kind is None or not 400 <= problem.status <= 599:
+        raise FormatError("malformed", "found a problem document that is none of Waykeep's")
+    try:
+        return kind(rule, problem.detail[:1000], hint=problem.hint[:1000], status=problem.status)
+    except ValueError:
+        raise FormatError("malformed", "found a problem document without a rule") from None

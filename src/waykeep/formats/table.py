@@ -1,0 +1,94 @@
+"""Tables as Parquet (at rest) and as Arrow IPC (in a pipe), with bounds.
+
+Parquet is zstd with delta encoding of integers: about 6 bytes a point on a phone's track. Reads start no thread, which a
+process that forks must not: neither Arrow's own (``use_threads``) nor that of its input (``pre_buffer``).
+"""
+
+from __future__ import annotations
+
+import io
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from waykeep.errors import FormatError
+from waykeep.formats import streams
+from waykeep.formats.segment import MAX_ROWS
+
+_MAX_DECODED = 512 << 20
+
+
+def to_parquet(table: pa.Table) -> bytes:
+    """Parquet bytes of a table; the same table gives the same bytes under one version of pyarrow."""
+    integers = [f.name for f in table.schema if pa.types.is_integer(f.type)]
+    sink = io.BytesIO()
+    pq.write_table(
+        table,
+        sink,
+        compression="zstd",
+        compression_level=3,
+        use_dictionary=[f.name for f in table.schema if f.name not in integers],
+        column_encoding=dict.fromkeys(integers, "DELTA_BINARY_PACKED"),
+        write_statistics=False,
+        store_schema=False,
+    )
+    return sink.getvalue()
+
+
+def from_parquet(data: bytes, *, columns: list[str] | None = None) -> pa.Table:
+    """Read Parquet bytes whose signature was checked (Parquet parsers are not for a stranger's bytes).
+
+    Raises:
+        FormatError: ``parquet-malformed``, ``too-large`` when it announces more than `MAX_ROWS` rows or 512 MiB.
+    """
+    try:
+        file = pq.ParquetFile(
+            pa.BufferReader(data), pre_buffer=False, thrift_string_size_limit=1 << 20, thrift_container_size_limit=1 << 16
+        )
+        meta = file.metadata
+        size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        if meta.num_rows > MAX_ROWS or size > _MAX_DECODED:
+            raise FormatError("too-large", f"found {meta.num_rows} rows, at most {MAX_ROWS} are taken", status=413)
+        return file.read(columns=columns, use_threads=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FormatError("parquet-malformed", f"found bytes that are no Parquet ({type(error).__name__})") from None
+
+
+def conform(table: pa.Table, stream: str) -> pa.Table:
+    """A recorded stream's table in exactly the columns of its schema.
+
+    Raises:
+        FormatError: ``columns-mismatch`` for other columns or types, ``value-out-of-range`` for a time before 2001 or after
+            2100, or a position off the globe.
+    """
+    wanted = streams.schema(stream)
+    if table.column_names != wanted.names:
+        raise FormatError("columns-mismatch", f"found columns that are not those of stream {stream}")
+    try:
+        table = table.cast(wanted)
+        table.validate(full=True)
+    except (pa.ArrowException, ValueError):
+        raise FormatError("columns-mismatch", f"found column types that are not those of stream {stream}") from None
+    if any(not f.nullable and table.column(f.name).null_count for f in wanted):
+        raise FormatError("columns-mismatch", f"found a null in a column of {stream} that has none")
+    _within(table, "ts_ms", streams.MIN_TS_MS, streams.MAX_TS_MS)
+    _within(table, "write_ms", streams.MIN_TS_MS, streams.MAX_TS_MS)
+    if streams.has_places(stream):
+        _within(table, "lat_e7", -900_000_000, 900_000_000)
+        _within(table, "lon_e7", -1_800_000_000, 1_800_000_000)
+    return table
+
+
+def _within(table: pa.Table, name: str, low: int, high: int) -> None:
+    # numpy, not pyarrow.compute: a compute kernel may start Arrow's thread pool.
+    values = table.column(name).to_numpy()
+    if len(values) and (values.min() < low or values.max() > high):
+        raise FormatError("value-out-of-range", f"found a value of {name} outside {low}..{high}")
+
+
+def to_ipc(table: pa.Table) -> bytes:
+    """Arrow IPC stream of a table; only ever sent towards less trusted code, never read from it."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue())

@@ -1,0 +1,65 @@
+"""Processes: the owner's user cloud, found or launched, and algorithm services, one for each run.
+
+The host only passes on where a process listens. Whoever connects appraises it, so a host that lies about an address
+gains nothing.
+"""
+
+from __future__ import annotations
+
+import anyio
+from starlette.responses import Response
+
+from waykeep.errors import HostError
+from waykeep.formats.ids import parse_digest, parse_owner_id
+from waykeep.formats.messages import Address, Launched
+from waykeep.host.answers import answer
+from waykeep.host.bundles import Bundles
+from waykeep.host.directory import Directory
+from waykeep.host.inbound import Inbound
+from waykeep.host.ports import HostLimits
+from waykeep.host.supervisor import Supervisor
+
+
+class Clouds:
+    """Launches through the supervisor."""
+
+    def __init__(
+        self, supervisor: Supervisor, directory: Directory, bundles: Bundles, limits: HostLimits, host_url: str
+    ) -> None:
+        self._supervisor, self._directory, self._bundles = supervisor, directory, bundles
+        self._limits, self._host_url = limits, host_url
+        self._launching = anyio.Lock()
+
+    async def cloud(self, inbound: Inbound) -> Response:
+        """``POST /v1/owners/{owner}/cloud``"""
+        owner = parse_owner_id(inbound.part("owner"))
+        self._directory.authorize(inbound, await self._directory.keys(owner), devices_only=True)
+        return _address(await self._supervisor.launch_cloud(owner, self._host_url))
+
+    async def algorithm(self, inbound: Inbound) -> Response:
+        """``POST /v1/algorithms/{digest}/services``"""
+        digest = parse_digest(inbound.part("digest"))
+        bundle = await self._bundles.load(digest)
+        busy = HostError(
+            "algorithms-busy",
+            f"at most {self._limits.algorithms} algorithm services run here at once",
+            hint="try again when a run has ended",
+            status=503,
+        )
+        # Count and launch are one step, or several requests could each take the last place.
+        try:
+            with anyio.fail_after(self._limits.queue_s):
+                await self._launching.acquire()
+        except TimeoutError:
+            raise busy from None
+        try:
+            if (await self._supervisor.clouds()).algorithms >= self._limits.algorithms:
+                raise busy
+            return _address(await self._supervisor.launch_algorithm(digest, bundle))
+        finally:
+            self._launching.release()
+
+
+def _address(launched: Launched) -> Response:
+    found = Address(launched.host, launched.port, launched.started)
+    return answer(found, 201 if launched.started else 200)

@@ -1,0 +1,150 @@
+"""The directory of owners: inceptions, the numbered lists of keys that may write, and who signed a request.
+
+``access/0000000000`` is an owner's inception; ``access/<n>`` the n-th key list, signed by the authority that the
+inception names. The newest list counts. Both are read from the store for each request: the host keeps nothing in memory
+that a restart could lose or that could go stale.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+
+import msgspec
+from anyio.to_thread import run_sync
+from starlette.responses import Response
+
+from waykeep.errors import FormatError, HostError, VaultError
+from waykeep.formats.ids import OwnerId, PublicKey, numbered, owner_id, parse_owner_id, sha256
+from waykeep.formats.messages import Stored
+from waykeep.formats.wire import decode_json
+from waykeep.host.answers import answer
+from waykeep.host.inbound import Inbound
+from waykeep.host.ports import Access, HostLimits, KeyList, Registered, Store
+
+_NUMBER = re.compile(r"[0-9]{10}")
+
+
+class _Envelope(msgspec.Struct):
+    payload: str
+
+
+class Directory:
+    """Registers owners and authorizes requests."""
+
+    def __init__(self, store: Store, access: Access, limits: HostLimits) -> None:
+        self._store, self._access, self._limits = store, access, limits
+
+    async def register(self, inbound: Inbound) -> Response:
+        """``POST /v1/owners``"""
+        envelope = await inbound.read(self._limits.object_bytes)
+        owner = _owner_of(envelope)
+        self._access.register(owner, envelope)
+        new = await run_sync(self._enrol, owner, envelope)
+        return answer(Registered(owner, new), 201 if new else 200)
+
+    async def put_list(self, inbound: Inbound) -> Response:
+        """``PUT /v1/owners/{owner}/access/{number}``"""
+        owner = parse_owner_id(inbound.part("owner"))
+        if _NUMBER.fullmatch(inbound.part("number")) is None:
+            raise FormatError("object-name-malformed", "a key list is named by ten digits", status=404)
+        envelope = await inbound.read(self._limits.object_bytes)
+        new = await run_sync(self._append, owner, int(inbound.part("number")), envelope)
+        return answer(Stored(sha256(envelope), new), 201 if new else 200)
+
+    async def require_owner(self, owner: OwnerId) -> None:
+        """Raises: HostError: ``owner-unknown`` (404)."""
+        await run_sync(self._inception, owner)
+
+    async def keys(self, owner: OwnerId) -> KeyList:
+        """The newest key list.
+
+        Raises:
+            HostError: ``owner-unknown`` (404), ``key-list-missing`` (403).
+        """
+        return await run_sync(self._newest_list, owner)
+
+    def authorize(self, inbound: Inbound, keys: KeyList, body: bytes = b"", *, devices_only: bool = False) -> PublicKey:
+        """The listed key that signed the request.
+
+        Raises:
+            AuthorityError: with status 401, when no listed key signed it.
+            HostError: ``not-yours`` (403), when a writer signed what only devices may ask.
+        """
+        signer = self._access.authorize(inbound.signed(body), _both(keys))
+        if devices_only and signer not in keys.devices:
+            raise HostError("not-yours", "found a writer's signature where only a device may ask", status=403)
+        return signer
+
+    def _enrol(self, owner: OwnerId, envelope: bytes) -> bool:
+        try:
+            self._inception(owner)
+        except HostError:
+            if len(self._store.names("owners/", limit=self._limits.owners)) >= self._limits.owners:
+                raise HostError(
+                    "host-full",
+                    f"this host keeps at most {self._limits.owners} owners",
+                    hint="ask another host",
+                    status=507,
+                ) from None
+        self._store.create_owner(owner)
+        return self._store.put_new(_key(owner, 0), envelope)
+
+    def _append(self, owner: OwnerId, number: int, envelope: bytes) -> bool:
+        inception = self._inception(owner)
+        newest = self._newest(owner)
+        if number > newest + 1:
+            raise HostError(
+                "key-list-skips",
+                f"found key list {number}, expected {newest + 1}",
+                hint="put the ones before it",
+                status=409,
+            )
+        if number == newest + 1:
+            self._access.key_list(owner, inception, envelope, number)
+        # A number that is taken reaches the store as well: equal bytes are a repeated put, others are refused there.
+        return self._store.put_new(_key(owner, number), envelope)
+
+    def _inception(self, owner: OwnerId) -> bytes:
+        try:
+            return self._store.get(_key(owner, 0))
+        except VaultError as error:
+            if error.status != 404:
+                raise
+            raise HostError(
+                "owner-unknown", "this host knows no such owner", hint="register with 'waykeep init'", status=404
+            ) from None
+
+    def _newest(self, owner: OwnerId) -> int:
+        newest = numbered(0)
+        while names := self._store.names(f"owners/{owner}/access/", newest):
+            newest = names[-1]
+        return int(newest)
+
+    def _newest_list(self, owner: OwnerId) -> KeyList:
+        inception = self._inception(owner)
+        number = self._newest(owner)
+        if number == 0:
+            raise HostError(
+                "key-list-missing", "this owner has no key list yet", hint="put access/0000000001", status=403
+            )
+        return self._access.key_list(owner, inception, self._store.get(_key(owner, number)), number)
+
+
+def _both(keys: KeyList) -> Collection[str]:
+    return frozenset(keys.devices) | frozenset(keys.writers)
+
+
+def _key(owner: OwnerId, number: int) -> str:
+    return f"owners/{owner}/access/{numbered(number)}"
+
+
+def _owner_of(envelope: bytes) -> OwnerId:
+    """The owner id that an inception's envelope would have; whether it is an inception, `Access.register` says."""
+    payload = decode_json(envelope, _Envelope, what="a signed statement").payload
+    try:
+        return owner_id(base64.b64decode(payload, validate=True))
+    except (ValueError, binascii.Error):
+        raise FormatError("malformed", "found a signed statement whose payload is not base64") from None

@@ -1,0 +1,111 @@
+"""What the host needs from outside itself, and its bounds. The command line passes the real ones in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from waykeep.formats.ids import OwnerId, PublicKey
+from waykeep.formats.segment import MAX_SEGMENT
+from waykeep.formats.wire import MIB
+
+
+@dataclass(frozen=True)
+class HostLimits:
+    """What one host takes, so that strangers cannot fill it.
+
+    Attributes:
+        segment_bytes: The largest object in ``segments/``, in bytes.
+        object_bytes: The largest object in any other room, and the largest bundle, in bytes.
+        pending_bytes: All bodies that are being received at one moment, in bytes.
+        owners: The most owners.
+        bundles: The most algorithm bundles.
+        algorithms: The most algorithm services that run at once.
+        page: The most names in one listing.
+        body_idle_s: The longest silence inside a body, in seconds.
+        body_total_s: The longest time that one body may take, in seconds.
+        queue_s: The longest wait for another launch of an algorithm service to end, in seconds.
+    """
+
+    segment_bytes: int = MAX_SEGMENT
+    object_bytes: int = MIB
+    pending_bytes: int = 256 * MIB
+    owners: int = 20_000
+    bundles: int = 1000
+    algorithms: int = 8
+    page: int = 1000
+    body_idle_s: float = 20.0
+    body_total_s: float = 600.0
+    queue_s: float = 5.0
+
+
+@dataclass(frozen=True)
+class SignedRequest:
+    """An HTTP request as RFC 9421 sees it: ``url`` absolute, header names lower case, repeated ones joined."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+class KeyList(Protocol):
+    """The keys that may write for an owner, as the owner's authority signed them."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def devices(self) -> tuple[PublicKey, ...]: ...
+
+    @property
+    def writers(self) -> tuple[PublicKey, ...]: ...
+
+
+class Access(Protocol):
+    """Checks of public statements. All are pure, and raise a typed refusal."""
+
+    def register(self, owner: OwnerId, inception: bytes) -> None:
+        """Raises: AuthorityError unless the envelope is the inception of that owner id."""
+
+    def key_list(self, owner: OwnerId, inception: bytes, envelope: bytes, number: int) -> KeyList:
+        """The key list in an envelope. Raises: AuthorityError for another authority, owner or number."""
+
+    def authorize(self, request: SignedRequest, keys: Collection[str]) -> PublicKey:
+        """The key of ``keys`` that signed the request. Raises: AuthorityError with status 401."""
+
+
+class Store(Protocol):
+    """Objects by key: ``owners/<owner id>/<room>/<name>`` and ``bundles/<64 hex digits>``. Every call blocks."""
+
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Create an object; durable when it returns. False when the same bytes lie there already.
+
+        Raises:
+            VaultError: ``name-taken`` (409) when other bytes lie there.
+        """
+
+    def get(self, key: str) -> bytes:
+        """Raises: VaultError: ``object-missing`` (404)."""
+
+    def names(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]:
+        """The names directly under ``prefix`` that come after ``after``, in ascending order."""
+
+    def create_owner(self, owner: str) -> None:
+        """Make the folders of an owner, if they are not there."""
+
+
+class Registered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An owner that this host knows; ``new`` is false when it did before."""
+
+    owner: OwnerId
+    new: bool
+
+
+class Health(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``ok``, or the answer is a problem document."""
+
+    status: str

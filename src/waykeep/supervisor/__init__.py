@@ -1,0 +1,1 @@
+"""Attested: quotes, forks and binds processes. May import errors, formats, authority and attestation."""

@@ -1,0 +1,226 @@
+"""A node's processes: forks them through the preloaded parent, binds each for life, and answers its requests for evidence."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.errors import FormatError, SupervisorError
+from waykeep.formats import wire
+from waykeep.formats.ids import OwnerId, parse_digest, parse_owner_id, sha256
+from waykeep.formats.messages import (
+    AssignAlgorithm,
+    AssignCloud,
+    EvidenceReply,
+    EvidenceRequest,
+    Event,
+    Launched,
+    Ready,
+)
+from waykeep.supervisor import isolation
+from waykeep.supervisor.signer import Signer
+from waykeep.supervisor.uids import Uids
+from waykeep.supervisor.zygote import MAX_PACKET, Exited, Kill, SpawnAlgorithm, SpawnCloud, Spawned
+
+log = logging.getLogger("waykeep.supervisor")
+READY_S = 30.0
+ALGORITHM_LIFE_S = 180.0
+MAX_ALGORITHMS = 64
+
+
+@dataclass
+class _Process:
+    workload: str
+    binding: str
+    pid: int
+    claims: tuple[str, ...]
+    writer: asyncio.StreamWriter
+    ready: asyncio.Future[int]
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Node:
+    """The processes that this supervisor started.
+
+    Args:
+        zygote: The socket to the preloaded parent.
+        signer: Signs their evidence.
+        uids: Their uids, or None where the supervisor is not root.
+        store: The folder that user clouds write to.
+        listen: The address they listen on.
+    """
+
+    def __init__(self, zygote: socket.socket, signer: Signer, uids: Uids | None, store: Path, listen: str) -> None:
+        self._zygote, self._signer, self._uids, self._store, self._listen = zygote, signer, uids, store, listen
+        self._clouds: dict[OwnerId, _Process] = {}
+        self._by_pid: dict[int, _Process] = {}
+        self._locks: dict[OwnerId, asyncio.Lock] = {}
+        self._spawning = asyncio.Lock()
+        self._spawned: asyncio.Queue[int] = asyncio.Queue()
+        self._exits: dict[int, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def listen_to_zygote(self, gone: Callable[[], None]) -> None:
+        """Begin to take the parent's notices; ``gone`` is called when it died, and this node can start nothing any more."""
+        self._gone = gone
+        self._zygote.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._zygote, self._notice)
+
+    def owners(self) -> tuple[OwnerId, ...]:
+        return tuple(self._clouds)
+
+    def algorithms(self) -> int:
+        return sum(p.workload == ALGORITHM for p in self._by_pid.values())
+
+    async def cloud(self, owner: OwnerId, host_url: str) -> Launched:
+        """The owner's user cloud: the one that runs, or a new one. Never two on this node.
+
+        Raises:
+            SupervisorError: ``owner-unknown``, ``start-failed``.
+        """
+        parse_owner_id(owner)
+        async with self._locks.setdefault(owner, asyncio.Lock()):
+            if owner in self._clouds:
+                return Launched(self._listen, self._clouds[owner].ready.result(), False)
+            uid = self._claim_home(owner)
+            assignment = AssignCloud(owner, str(self._store), host_url, self._listen)
+            process = await self._start(USER_CLOUD, owner, SpawnCloud(uid), uid, wire.encode_frame(assignment))
+            self._clouds[owner] = process
+            if process.ended.is_set():  # it ended between its word and ours
+                del self._clouds[owner]
+                raise SupervisorError("start-failed", "the user cloud ended at once", status=503)
+            return Launched(self._listen, process.ready.result(), True)
+
+    async def algorithm(self, digest: str, bundle: bytes) -> Launched:
+        """A new algorithm service for one run. Raises: SupervisorError: ``digest-mismatch``, ``too-many``, ``start-failed``."""
+        if sha256(bundle) != parse_digest(digest):
+            raise SupervisorError("digest-mismatch", "found a bundle that has not this digest", status=409)
+        if self.algorithms() >= MAX_ALGORITHMS:
+            raise SupervisorError("too-many", "found too many algorithm services at once", hint="try again", status=503)
+        uid, child_uid = (self._uids.fresh(), self._uids.fresh()) if self._uids else (None, None)
+        assignment = wire.encode_frame(AssignAlgorithm(parse_digest(digest), bundle, self._listen))
+        process = await self._start(ALGORITHM, digest, SpawnAlgorithm(uid, child_uid), uid, assignment)
+        self._task(self._end_after(process, ALGORITHM_LIFE_S))
+        return Launched(self._listen, process.ready.result(), True)
+
+    def _claim_home(self, owner: OwnerId) -> int | None:
+        """Give the owner's folder to their user cloud's uid. The store is the host's: a link in its place is not followed."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        try:
+            home = os.open(self._store / "owners" / owner, flags)
+        except OSError:
+            raise SupervisorError(
+                "owner-unknown", "found no folder of this owner in the store", hint="register the owner first", status=404
+            ) from None
+        try:
+            if self._uids is None:
+                return None
+            uid = self._uids.of_owner(owner)
+            os.fchown(home, uid, -1)
+            return uid
+        finally:
+            os.close(home)
+
+    async def _start(
+        self, workload: str, binding: str, spawn: SpawnCloud | SpawnAlgorithm, uid: int | None, assignment: bytes
+    ) -> _Process:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        async with self._spawning:
+            with theirs:
+                socket.send_fds(self._zygote, [msgspec.json.encode(spawn)], [theirs.fileno()])
+            pid = await self._spawned.get()
+        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.MAX_FRAME)
+        loop = asyncio.get_running_loop()
+        process = _Process(workload, binding, pid, isolation.claims(uid), writer, loop.create_future())
+        self._by_pid[pid] = process
+        if self._exits.pop(pid, None) is not None:
+            self._ended(pid)
+        writer.write(assignment)
+        self._task(self._answer(process, reader))
+        try:
+            await asyncio.wait_for(asyncio.shield(process.ready), READY_S)
+        except (TimeoutError, SupervisorError) as error:
+            self._kill(process)
+            reason = error.message if isinstance(error, SupervisorError) else "it did not get ready in time"
+            raise SupervisorError("start-failed", f"a {workload} did not start: {reason}", status=503) from None
+        return process
+
+    async def _answer(self, process: _Process, reader: asyncio.StreamReader) -> None:
+        """Answer one process's frames until it closes. Its binding is this object's, not what a frame says."""
+        try:
+            while True:
+                body = await reader.readexactly(wire.frame_length(await reader.readexactly(4)))
+                request = wire.decode_frame(body, EvidenceRequest | Ready | Event, what="a process's frame")  # type: ignore[arg-type]
+                if isinstance(request, EvidenceRequest):
+                    evidence = self._signer.evidence(
+                        process.workload, process.binding, request.claims, process.claims, request.sandbox
+                    )
+                    process.writer.write(wire.encode_frame(EvidenceReply(evidence)))
+                    await process.writer.drain()
+                elif isinstance(request, Ready):
+                    if not process.ready.done():
+                        process.ready.set_result(request.port)
+                elif isinstance(request, Event):
+                    log.info("%s says %s", process.workload, request.name)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        except FormatError as error:
+            log.warning("%s sent a frame refused by %s", process.workload, error.rule)
+            self._kill(process)
+        finally:
+            process.writer.close()
+
+    def _notice(self) -> None:
+        try:
+            packet = self._zygote.recv(MAX_PACKET)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            asyncio.get_running_loop().remove_reader(self._zygote)
+            self._gone()
+            return
+        notice = msgspec.json.decode(packet, type=Spawned | Exited)
+        if isinstance(notice, Spawned):
+            self._spawned.put_nowait(notice.pid)
+        elif notice.pid in self._by_pid:
+            self._ended(notice.pid)
+        else:
+            # A front can end before `_start` knows its pid; an author's process is nobody's binding.
+            self._exits[notice.pid] = notice.status
+            while len(self._exits) > 4 * MAX_ALGORITHMS:
+                self._exits.pop(next(iter(self._exits)))
+
+    def _ended(self, pid: int) -> None:
+        process = self._by_pid.pop(pid)
+        process.ended.set()
+        if not process.ready.done():
+            process.ready.set_exception(SupervisorError("start-failed", "it ended before it was ready", status=503))
+        if process.workload == USER_CLOUD and self._clouds.get(OwnerId(process.binding)) is process:
+            del self._clouds[OwnerId(process.binding)]
+        log.info("%s ended", process.workload)
+
+    async def _end_after(self, process: _Process, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(process.ended.wait(), seconds)
+        except TimeoutError:
+            log.warning("%s outlived its run", process.workload)
+            self._kill(process)
+
+    def _kill(self, process: _Process) -> None:
+        if not process.ended.is_set():
+            self._zygote.send(msgspec.json.encode(Kill(process.pid)))
+
+    def _task(self, work: asyncio.coroutines.Coroutine[None, None, None]) -> None:  # type: ignore[name-defined]
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,136 @@
+"""The supervisor's process: starts the preloaded parent, makes its keys, and serves the host on a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from waykeep.attestation import insecure
+from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.authority.keys import SigningKey
+from waykeep.errors import SupervisorError, WaykeepError
+from waykeep.formats import wire
+from waykeep.formats.messages import Clouds, LaunchAlgorithm, LaunchCloud, ListClouds, Refused
+from waykeep.supervisor import isolation, zygote
+from waykeep.supervisor.measure import measure
+from waykeep.supervisor.node import Node
+from waykeep.supervisor.signer import Signer
+from waykeep.supervisor.uids import Uids
+from waykeep.supervisor.zygote import MAX_PACKET, Spawned, Workloads
+
+log = logging.getLogger("waykeep.supervisor")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where a supervisor keeps and finds things. ``state`` holds the software root of platform ``insecure`` and the uids."""
+
+    socket: Path
+    state: Path
+    store: Path
+    listen: str = "127.0.0.1"
+
+
+def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
+    """Run until SIGTERM or SIGINT. ``load`` imports the workloads, in the preloaded parent only."""
+    isolation.not_dumpable()
+    # Measured before anything is imported into the parent, so that what is forked is what was measured.
+    measured = {part: measure(part) for part in ("supervisor", USER_CLOUD, ALGORITHM)}
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    supervisor = os.getpid()
+    if os.fork() == 0:
+        try:
+            ours.close()
+            zygote.run(theirs, supervisor, load)
+        except BaseException:
+            # The parent knows nothing of an owner, so its own trace may be logged; a child's never is.
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    theirs.close()
+    asyncio.run(_main(settings, ours, measured))
+
+
+async def _main(settings: Settings, parent: socket.socket, measured: dict[str, str]) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    packet = await loop.run_in_executor(None, parent.recv, MAX_PACKET)
+    if not packet:
+        raise SupervisorError("start-failed", "the preloaded parent did not start")
+    msgspec.json.decode(packet, type=Spawned)
+    root = software_root(settings.state)
+    signer = Signer(
+        insecure.PLATFORM,
+        lambda report_data: insecure.quote(root, measured["supervisor"], report_data),
+        secrets.token_bytes(32),
+        time.time_ns() // 1_000_000,
+        measured,
+    )
+    uids = Uids(settings.state / "uids") if os.geteuid() == 0 else None
+    node = Node(parent, signer, uids, settings.store, settings.listen)
+    node.listen_to_zygote(stop.set)
+    with contextlib.suppress(FileNotFoundError):
+        settings.socket.unlink()
+    server = await asyncio.start_unix_server(
+        lambda r, w: _serve_host(node, r, w), path=settings.socket, limit=wire.MAX_FRAME
+    )
+    settings.socket.chmod(0o660)
+    log.info("ready on platform %s", insecure.PLATFORM)
+    async with server:
+        await stop.wait()
+    settings.socket.unlink(missing_ok=True)
+
+
+async def _serve_host(node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One request of the host. The host is not trusted: what it may ask for is all that it can get."""
+    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
+        try:
+            async with asyncio.timeout(10):
+                body = await reader.readexactly(wire.frame_length(await reader.readexactly(4)))
+            reply = await _reply(node, body)
+        except WaykeepError as error:
+            log.info("refused a request by %s", error.rule)
+            reply = wire.encode_frame(Refused(error.family, error.rule, error.message, error.hint, error.status))
+        writer.write(reply)
+        await writer.drain()
+    writer.close()
+
+
+async def _reply(node: Node, body: bytes) -> bytes:
+    request = wire.decode_frame(body, LaunchCloud | LaunchAlgorithm | ListClouds)  # type: ignore[arg-type]
+    if isinstance(request, LaunchCloud):
+        return wire.encode_frame(await node.cloud(request.owner, request.host_url))
+    if isinstance(request, LaunchAlgorithm):
+        return wire.encode_frame(await node.algorithm(request.digest, request.bundle))
+    return wire.encode_frame(Clouds(node.owners(), node.algorithms()))
+
+
+def software_root(state: Path) -> SigningKey:
+    """The installation's software root, made once; its public half is beside it for those who choose to trust it."""
+    path = state / "insecure-root"
+    if not path.exists():
+        staging = path.with_suffix(".new")
+        with open(staging, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(secrets.token_bytes(32))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(staging, path)  # whole or not at all; a root that is lost to a crash was trusted by nobody yet
+    seed = path.read_bytes()
+    if len(seed) != 32:
+        raise SupervisorError("root-damaged", "found a software root that has not 32 bytes", hint=f"delete {path.name} to make a new one")
+    root = SigningKey(seed)
+    (state / "insecure-root.pub").write_text(root.public + "\n")
+    return root

@@ -1,0 +1,48 @@
+"""Uids of processes: a user cloud's is the same each time, an algorithm's is fresh."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from waykeep.errors import SupervisorError
+from waykeep.formats.ids import OwnerId, parse_owner_id
+
+CLOUD_BASE = 1_000_000_000
+ALGORITHM_BASE = 1_500_000_000
+_SPAN = 400_000_000
+
+
+class Uids:
+    """Hands out uids. Owners' are kept in a file that only grows: the owner in line n has uid base + n.
+
+    Args:
+        path: The file; its folder exists.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        text = path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]
+        if len(whole) != len(text):  # a line cut by a crash was never handed out
+            os.ftruncate(self._file, len(whole))
+        self._owners = {parse_owner_id(line.decode()): n for n, line in enumerate(whole.splitlines())}
+        self._next = 0
+
+    def of_owner(self, owner: OwnerId) -> int:
+        """The uid of an owner's user cloud, durable before it is used."""
+        if owner not in self._owners:
+            if len(self._owners) >= _SPAN:
+                raise SupervisorError("uids-used-up", "found no uid left for another owner on this node", status=503)
+            os.write(self._file, owner.encode() + b"\n")
+            os.fsync(self._file)
+            self._owners[owner] = len(self._owners)
+        return CLOUD_BASE + self._owners[owner]
+
+    def fresh(self) -> int:
+        """A uid that no process of this supervisor has had for the last 400 million."""
+        self._next = (self._next + 1) % _SPAN
+        return ALGORITHM_BASE + self._next
+
+    def close(self) -> None:
+        os.close(self._file)

@@ -1,0 +1,181 @@
+"""The preloaded parent: it has imported and run everything once, holds no secret, and forks.
+
+It was itself forked from the supervisor before that made a key, so no child's memory ever held one. It has one thread: a fork copies
+only the thread that calls it. It talks with the supervisor over one socket (a packet a message), reaps what it forked, and ends, with all
+of it, when the supervisor does.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import ctypes
+import gc
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, NoReturn
+
+import msgspec
+
+from waykeep.supervisor import isolation
+
+_CLONE_NEWPID = 0x20000000
+_libc = ctypes.CDLL(None, use_errno=True)
+MAX_PACKET = 4096
+
+
+@dataclass(frozen=True)
+class Workloads:
+    """What the parent can fork into; the command line composes it, so that this room imports no workload.
+
+    Attributes:
+        warm: Runs the read and write path once, starting no thread.
+        user_cloud: ``user_cloud(link)``.
+        front: ``front(link, read, write)`` of an algorithm service: pipes from and to its child.
+        child: ``child(read, write, uid)``; puts its sandbox on, including its uid, before anything else.
+    """
+
+    warm: Callable[[], None]
+    user_cloud: Callable[[int], None]
+    front: Callable[[int, int, int], None]
+    child: Callable[[int, int, int | None], None]
+
+
+class SpawnCloud(msgspec.Struct, frozen=True, tag="cloud"):
+    uid: int | None
+
+
+class SpawnAlgorithm(msgspec.Struct, frozen=True, tag="algorithm"):
+    uid: int | None
+    child_uid: int | None
+
+
+class Kill(msgspec.Struct, frozen=True, tag="kill"):
+    pid: int
+
+
+class Spawned(msgspec.Struct, frozen=True, tag="spawned"):
+    pid: int
+
+
+class Exited(msgspec.Struct, frozen=True, tag="exited"):
+    pid: Annotated[int, msgspec.Meta(ge=1)]
+    status: int
+
+
+@dataclass
+class _Family:
+    """Live children by pidfd, and each front's child, which it takes along. A child that ends leaves its front to answer."""
+
+    pids: dict[int, int] = field(default_factory=dict)
+    partner: dict[int, int] = field(default_factory=dict)
+
+
+def run(control: socket.socket, supervisor: int, load: Callable[[], Workloads]) -> NoReturn:
+    """Serve the supervisor until it goes. ``load`` imports the workloads, here and not in the supervisor."""
+    isolation.close_all_but((0, 1, 2, control.fileno()))
+    isolation.not_dumpable()
+    isolation.die_with_parent(supervisor)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # it ends with the supervisor, not by a signal to the group
+    workloads = load()
+    workloads.warm()
+    gc.collect()
+    gc.freeze()  # so that a child's collector does not touch, and thereby copy, the shared pages
+    control.send(msgspec.json.encode(Spawned(os.getpid())))
+    family, poller = _Family(), select.epoll()
+    poller.register(control, select.EPOLLIN)
+    while True:
+        for descriptor, _ in poller.poll():
+            if descriptor == control.fileno():
+                _serve(control, workloads, family, poller)
+            elif descriptor in family.pids:
+                _reap(control, family, poller, descriptor)
+
+
+def _serve(control: socket.socket, workloads: Workloads, family: _Family, poller: select.epoll) -> None:
+    packet, ancillary, _, _ = control.recvmsg(MAX_PACKET, socket.CMSG_SPACE(4))
+    if not packet:
+        os._exit(0)
+    received = array.array("i")
+    for _, kind, data in ancillary:
+        if kind == socket.SCM_RIGHTS:
+            received.frombytes(data[:4])
+    request = msgspec.json.decode(packet, type=SpawnCloud | SpawnAlgorithm | Kill)
+    match request:
+        case Kill(pid):
+            if pid in family.pids.values():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        case SpawnCloud(uid):
+            pid = _fork(lambda: workloads.user_cloud(received[0]), uid, (received[0],))
+            _adopt(family, poller, pid)
+            control.send(msgspec.json.encode(Spawned(pid)))
+        case SpawnAlgorithm(uid, child_uid):
+            to_child, from_child = os.pipe(), os.pipe()
+            child = _fork_child(workloads, to_child[0], from_child[1], child_uid)
+            ends = (received[0], from_child[0], to_child[1])
+            front = _fork(lambda: workloads.front(*ends), uid, ends)
+            for descriptor in (*to_child, *from_child):
+                os.close(descriptor)
+            _adopt(family, poller, child)
+            _adopt(family, poller, front)
+            family.partner[front] = child
+            control.send(msgspec.json.encode(Spawned(front)))
+    for descriptor in received:
+        os.close(descriptor)
+
+
+def _fork(body: Callable[[], None], uid: int | None, keep: tuple[int, ...]) -> int:
+    parent = os.getpid()
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        isolation.enter(uid=uid, keep=keep, parent=parent)
+        body()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _fork_child(workloads: Workloads, read: int, write: int, uid: int | None) -> int:
+    """Fork an author's process as the first of a PID namespace, where the kernel lets us; the sandbox reports whether it is."""
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    namespace = _libc.unshare(_CLONE_NEWPID) == 0
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            isolation.close_all_but((read, write))
+            isolation.die_with_parent(parent)
+            workloads.child(read, write, uid)
+        finally:
+            os._exit(1)
+    # Back, so that the next fork lands in this namespace; a parent that cannot go back must not go on.
+    if namespace and _libc.setns(own, _CLONE_NEWPID) != 0:
+        os._exit(1)
+    os.close(own)
+    return pid
+
+
+def _adopt(family: _Family, poller: select.epoll, pid: int) -> None:
+    descriptor = os.pidfd_open(pid)
+    family.pids[descriptor] = pid
+    poller.register(descriptor, select.EPOLLIN)
+
+
+def _reap(control: socket.socket, family: _Family, poller: select.epoll, descriptor: int) -> None:
+    pid = family.pids.pop(descriptor)
+    poller.unregister(descriptor)
+    os.close(descriptor)
+    _, status = os.waitpid(pid, 0)
+    partner = family.partner.pop(pid, None)
+    if partner is not None and partner in family.pids.values():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(partner, signal.SIGKILL)
+    control.send(msgspec.json.encode(Exited(pid, status)))

@@ -1,0 +1,1 @@
+"""Attested: the owner's server. May import the pure rooms, channel, vault and supervisor."""

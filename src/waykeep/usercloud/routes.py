@@ -1,0 +1,90 @@
+"""A user cloud's HTTP: every request but the one for evidence is signed by a device of its owner, for this very process."""
+
+from __future__ import annotations
+
+import anyio.to_thread
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from waykeep.authority.approvals import ReadPlan
+from waykeep.channel.server import AttestedServer, json, read_body
+from waykeep.errors import AuthorityError, UserCloudError
+from waykeep.formats import streams, table
+from waykeep.formats.messages import Accept, Run, Unlock
+from waykeep.formats.wire import MAX_JSON, decode_json
+from waykeep.usercloud.cloud import Cloud
+from waykeep.usercloud.runs import Runner
+
+
+class Routes:
+    """Handlers over one cloud. Work that blocks runs in a worker thread, under the cloud's lock."""
+
+    def __init__(self, server: AttestedServer, cloud: Cloud, runner: Runner) -> None:
+        self._server, self._cloud, self._runner = server, cloud, runner
+
+    def all(self) -> list[Route]:
+        return [
+            Route("/v1/unlock", self.unlock, methods=["POST"]),
+            Route("/v1/status", self.status, methods=["GET"]),
+            Route("/v1/segments", self.accept, methods=["POST"]),
+            Route("/v1/runs", self.run, methods=["POST"]),
+            Route("/v1/rows", self.rows, methods=["GET"]),
+        ]
+
+    async def _signed(self, request: Request) -> bytes:
+        """The body of a request that a device of the owner signed.
+
+        Raises:
+            AuthorityError: ``foreign-request`` (403) when the key is none of this owner's devices; others as `verify` does.
+        """
+        body = await read_body(request, MAX_JSON)
+        log = await anyio.to_thread.run_sync(self._cloud.refresh)
+        self._verify(request, body, set(log.devices))
+        return body
+
+    def _verify(self, request: Request, body: bytes, devices: set[str]) -> None:
+        named = request.headers.get("signature-input", "")
+        if named and not any(f'keyid="{key}"' in named for key in devices):
+            raise AuthorityError(
+                "foreign-request",
+                "found a request by a key that is no device of this user cloud's owner",
+                hint="each owner has a user cloud of their own",
+                status=403,
+            )
+        self._server.verify(request, body, devices)
+
+    async def unlock(self, request: Request) -> Response:
+        """The one request that brings its own proof: it opens the owner log that names its signer."""
+        body = await read_body(request, MAX_JSON)
+        if "signature-input" not in request.headers:
+            raise AuthorityError("request-unsigned", "found a request without a signature", status=401)
+        asked = decode_json(body, Unlock, what="an unlock request")
+        log = await anyio.to_thread.run_sync(self._cloud.look, asked)
+        self._verify(request, body, set(log.devices))
+        return json(await anyio.to_thread.run_sync(self._cloud.unlock, asked, log))
+
+    async def status(self, request: Request) -> Response:
+        await self._signed(request)
+        return json(await anyio.to_thread.run_sync(self._cloud.status))
+
+    async def accept(self, request: Request) -> Response:
+        asked = decode_json(await self._signed(request), Accept, what="an accept request")
+        return json(await anyio.to_thread.run_sync(self._cloud.accept, asked.names))
+
+    async def run(self, request: Request) -> Response:
+        asked = decode_json(await self._signed(request), Run, what="a run request")
+        return json(await anyio.to_thread.run_sync(self._runner.run, asked))
+
+    async def rows(self, request: Request) -> Response:
+        """A stream's rows within a window, as Parquet: the owner's own timeline, for their own device."""
+        await self._signed(request)
+        stream = streams.parse_stream(request.query_params.get("stream", ""))
+        window = [request.query_params.get(name, "") for name in ("from_ms", "to_ms")]
+        if not all(text.isdecimal() and len(text) <= 13 for text in window):
+            raise UserCloudError("window-malformed", "found no window of time (from_ms, to_ms) in the request")
+        plan = ReadPlan(0, {stream: ()}, int(window[0]), int(window[1]), "")
+        found = await anyio.to_thread.run_sync(self._cloud.read, plan)
+        missing = self._cloud.missing_epochs(plan.inputs, plan.from_ms, plan.to_ms)
+        headers = {"waykeep-epochs-missing": ",".join(map(str, missing))}
+        return Response(table.to_parquet(found[stream]), media_type="application/vnd.apache.parquet", headers=headers)

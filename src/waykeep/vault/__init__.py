@@ -1,0 +1,1 @@
+"""Segments and journal over a store, durable and create-only. May import errors, formats and authority."""

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import msgspec
+import pytest
+
+from tests.unit.host.rig import Host, Person, refused, running
+from waykeep.formats.ids import sha256
+from waykeep.formats.messages import (
+    Address,
+    Clouds,
+    ControlReply,
+    ControlRequest,
+    LaunchAlgorithm,
+    LaunchCloud,
+    Launched,
+    ListClouds,
+    Refused,
+)
+from waykeep.formats.wire import MAX_FRAME, encode_frame
+from waykeep.host.ports import HostLimits
+
+BUNDLE = b"a bundle"
+SERVICES = f"/v1/algorithms/{sha256(BUNDLE)}/services"
+
+
+def cloud(host: Host, person: Person) -> httpx.Response:
+    return host.ask("POST", f"/v1/owners/{person.owner}/cloud", key=person.device)
+
+
+def test_a_device_has_the_user_cloud_launched_and_found_again(host: Host, person: Person) -> None:
+    first = cloud(host, person)
+    assert first.status_code == 201
+    address = msgspec.json.decode(first.content, type=Address)
+    assert address.started
+    assert host.node.asked[-1] == LaunchCloud(person.owner, host.url)
+    again = cloud(host, person)
+    assert again.status_code == 200
+    assert msgspec.json.decode(again.content, type=Address) == Address(address.host, address.port, False)
+
+
+def test_only_a_device_has_the_user_cloud_launched(host: Host, person: Person) -> None:
+    asked = len(host.node.asked)
+    path = f"/v1/owners/{person.owner}/cloud"
+    refused(host.ask("POST", path), 401, "request-unsigned")
+    refused(host.ask("POST", path, key=Person().device), 401, "request-signature")
+    refused(host.ask("POST", path, key=person.writer), 403, "not-yours")
+    refused(host.ask("POST", path, b"{}", key=person.device), 400, "body-unexpected")
+    assert len(host.node.asked) == asked
+
+
+def test_an_algorithm_service_is_launched_with_the_bundles_bytes(tmp_path: Path) -> None:
+    with running(tmp_path) as host:
+        host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
+        answer = host.ask("POST", SERVICES)
+        assert answer.status_code == 201
+        assert msgspec.json.decode(answer.content, type=Address) == Address("127.0.0.1", 30001, True)
+        assert host.node.asked == [ListClouds(), LaunchAlgorithm(sha256(BUNDLE), BUNDLE)]
+
+
+def test_no_service_is_launched_without_the_bundle(host: Host) -> None:
+    asked = len(host.node.asked)
+    refused(host.ask("POST", f"/v1/algorithms/{sha256(b'unpublished')}/services"), 404, "bundle-unknown")
+    assert len(host.node.asked) == asked
+
+
+def test_too_many_services_are_refused_even_at_once(tmp_path: Path) -> None:
+    with running(tmp_path, HostLimits(algorithms=3)) as host:
+        host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda _: host.ask("POST", SERVICES), range(10)))
+        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [503] * 7
+        assert host.node.algorithms == 3
+        late = host.ask("POST", SERVICES)
+        refused(late, 503, "algorithms-busy")
+        assert late.headers["retry-after"] == "1"
+        host.node.algorithms = 2
+        assert host.ask("POST", SERVICES).status_code == 201
+
+
+def test_a_slow_launch_does_not_hold_everybody(tmp_path: Path) -> None:
+    with running(tmp_path, HostLimits(queue_s=0.05)) as host:
+        host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
+        entered, leave = threading.Event(), threading.Event()
+
+        def slow(request: ControlRequest) -> ControlReply:
+            entered.set()
+            assert leave.wait(20)
+            return host.node.launch(request)
+
+        host.node.answer = slow
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(host.ask, "POST", SERVICES)
+            assert entered.wait(20)
+            refused(host.ask("POST", SERVICES), 503, "algorithms-busy")
+            leave.set()
+            assert first.result().status_code == 201
+
+
+def test_a_supervisor_that_is_down_is_said_so(tmp_path: Path) -> None:
+    with running(tmp_path) as host:
+        person = Person()
+        host.register(person)
+        host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
+        assert host.ask("GET", "/readyz").status_code == 200
+        host.node.close()
+        for answer in (cloud(host, person), host.ask("POST", SERVICES), host.ask("GET", "/readyz")):
+            refused(answer, 503, "supervisor-unreachable")
+            assert answer.headers["retry-after"] == "1"
+        assert host.ask("GET", "/healthz").status_code == 200
+        path = f"/v1/owners/{person.owner}/segments/a.age"
+        assert host.ask("PUT", path, person.sealed(), key=person.device).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "rule"),
+    [
+        (Refused("supervisor", "no-room", "the node is full", "wait", 503), 503, "no-room"),
+        (Refused("algorithm", "bundle-malformed", "found no bundle"), 400, "bundle-malformed"),
+        (Refused("nobody", "odd", "a family that does not exist"), 400, "odd"),
+        (Refused("supervisor", "No Rule!", "a rule that is none"), 502, "supervisor-malformed"),
+        (Clouds((), 0), 502, "supervisor-malformed"),
+        (
+            encode_frame({"type": "launched", "host": "h", "port": 1, "started": True, "more": 1}),
+            502,
+            "supervisor-malformed",
+        ),
+        (encode_frame({"type": "launched", "host": "h", "port": 0, "started": True}), 502, "supervisor-malformed"),
+        (b"\0\0\0\x05\xc1\xc1\xc1\xc1\xc1", 502, "supervisor-malformed"),
+        ((MAX_FRAME + 1).to_bytes(4, "big"), 502, "supervisor-malformed"),
+        (b"\0\0\0\x05ab", 503, "supervisor-unreachable"),
+        (b"\0\0", 503, "supervisor-unreachable"),
+        (b"", 503, "supervisor-unreachable"),
+    ],
+)
+def test_what_a_supervisor_answers_is_checked(
+    host: Host, person: Person, reply: ControlReply | bytes, status: int, rule: str
+) -> None:
+    host.node.answer = lambda _: reply
+    try:
+        refused(cloud(host, person), status, rule)
+    finally:
+        host.node.answer = host.node.launch
+    assert cloud(host, person).status_code in (200, 201)
+
+
+def test_a_supervisor_that_does_not_answer_is_not_waited_for(tmp_path: Path) -> None:
+    with running(tmp_path, supervisor_timeout_s=0.1) as host:
+        person = Person()
+        host.register(person)
+        leave = threading.Event()
+
+        def never(request: ControlRequest) -> ControlReply:
+            leave.wait(20)
+            return Launched("127.0.0.1", 1, False)
+
+        host.node.answer = never
+        start = time.monotonic()
+        refused(cloud(host, person), 504, "supervisor-timeout")
+        assert time.monotonic() - start < 10
+        leave.set()
