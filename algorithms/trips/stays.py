@@ -130,9 +130,9 @@ def extend(track: Track, middle: Floats, start: int, stop: int, rules: Rules) ->
 def settle(track: Track, kind: Ints, first: int, last: int, rules: Rules, end: Floats | None = None) -> Stay:
     """A stay of the fixes `first` to `last`, around their middle or, if it stands for an open end, around that `end`.
 
-    The fixes at which somebody came to the middle and left it are looked for in the time that a slow walk needs for the
-    radius, so that jitter in the rest of the stay does not count, and not beyond a sleep, which is certainly part of the
-    stay.
+    The fixes at which somebody came to the middle and left it are looked for in the time that a slow walk needs for
+    the radius, so that jitter in the rest of the stay does not count, and not beyond a sleep, which is certainly part
+    of the stay.
     """
     middle, seen = (middle_of(track, first, last, rules), True) if end is None else (end, False)
     away = distance(track.xyz[first : last + 1], middle)

@@ -102,7 +102,8 @@ def test_surest_guess_of_one_instant_wins_in_any_order() -> None:
 
 def test_tilting_says_nothing() -> None:
     guesses = [*every(1700, 3700, VEHICLE), *every(1710, 3700, TILTING, sure=100)]
-    assert share(android(DRIVE), guesses) == share(android(DRIVE), every(1700, 3700, VEHICLE))
+    exact = {"carry_minutes": 0, "min_segment_s": 0}
+    assert share(android(DRIVE), guesses, **exact) == share(android(DRIVE), every(1700, 3700, VEHICLE), **exact)
 
 
 def test_guess_is_held_for_its_time_only() -> None:

@@ -49,7 +49,7 @@ still = st.just((0.0, 0.0))
 moving = st.tuples(st.floats(-20, 20), st.floats(-20, 20))
 phase = st.tuples(
     st.integers(1, 40),  # fixes
-    st.sampled_from([5, 10, 30, 30, 60, 299, 300, 1800, 7200]),  # seconds between them
+    st.sampled_from([1, 5, 10, 30, 30, 60, 299, 300, 1800, 7200]),  # seconds between them
     still | moving | st.sampled_from([(400.0, 0.0), (1.2, 0.5)]),  # metres a second to north and east
     st.sampled_from([0, 10, 40, 150]),  # jitter, metres
 )
@@ -96,6 +96,16 @@ def test_order_and_repetition_of_rows_change_nothing(rows: list, chosen: dict[st
     shuffled = [*rows, *source.choices(rows, k=len(rows) // 2)]
     source.shuffle(shuffled)
     assert trips(table_of(shuffled), **chosen) == trips(table_of(rows), **chosen)
+
+
+@given(walks(), st.integers(0, 1000))
+def test_order_of_rows_of_one_instant_changes_nothing(rows: list, seed: int) -> None:  # type: ignore[type-arg]
+    """Two fixes at every instant, at other places, of other or of the same accuracy."""
+    doubled = [*rows, *((at, max(lat - 70_000, -900_000_000), lon, accuracy) for at, lat, lon, accuracy in rows[::2])]
+    doubled += [(at, lat, lon, accuracy + 1) for at, lat, lon, accuracy in rows[1::3]]
+    shuffled = list(doubled)
+    random.Random(seed).shuffle(shuffled)
+    assert trips(table_of(shuffled)) == trips(table_of(doubled))
 
 
 @given(walks(), st.integers(1, 119))

@@ -110,10 +110,40 @@ def test_long_gap_on_the_way_ends_the_trip() -> None:
     assert first["distance_m"] + second["distance_m"] == pytest.approx((1770 + 3570) * 15, rel=0.01)
 
 
+def test_tunnel_is_no_stay() -> None:
+    """Twelve minutes of a train ride without a fix, at half the speed of before and after: it did not stop there."""
+    ride = (Step(1800), Step(600, 30.0), Step(720, 15.0), Step(600, 30.0), Step(1800))
+    (trip,) = trips(without(android(ride), 2401, 3119))
+    assert trip["gap"]
+    assert trip["distance_m"] == pytest.approx(46_800, rel=0.01)
+
+
+def test_long_sleep_after_a_fast_arrival_is_a_stay() -> None:
+    """An iPhone tells nothing between the last 50 m of a drive and the next one, hours later."""
+    there_and_back = (Step(60), Step(600, 15.0, 0.0), Step(7200), Step(600, 15.0, 180.0), Step(60))
+    there, back = trips(ios(there_and_back))
+    assert there["end_ms"] == pytest.approx(START_MS + 660_000, abs=30_000)
+    assert back["start_ms"] == pytest.approx(START_MS + 7_860_000, abs=60_000)
+    assert not there["gap"] and not back["gap"]
+
+
+def test_short_small_excursion_belongs_to_the_stay() -> None:
+    """Every nine minutes to a place 150 m away and back: in the garden, not on a trip; its jitter is no way."""
+    garden = (*(Step(360), Step(90, 1.6, 45.0), Step(90, 1.6, 225.0)) * 6, Step(1800))
+    assert trips(android(garden, noise_m=3.0, sleeps=False), min_trip_m=110) == []
+
+
+def test_short_far_excursion_is_a_trip() -> None:
+    """To the school and back in four minutes."""
+    school = (Step(3600), Step(120, 15.0, 0.0), Step(120, 15.0, 180.0), Step(3600))
+    (trip,) = trips(android(school, sleeps=False))
+    assert trip["distance_m"] == pytest.approx(3600, rel=0.05)
+
+
 def test_start_that_the_phone_slept_through_is_put_before_the_first_fix() -> None:
-    """The phone sleeps at home and wakes up 4.5 km away at 15 m/s: somebody left 300 s before."""
+    """The phone sleeps at home and wakes up 3 km away at 15 m/s: somebody left 200 s before."""
     drive = (Step(7200), Step(1200, 15.0), Step(1800))
-    (trip,) = trips(without(android(drive), 3600, 7500))
+    (trip,) = trips(without(android(drive), 3600, 7399))
     assert trip["start_ms"] == pytest.approx(START_MS + 7_200_000, abs=60_000)
     assert trip["distance_m"] == pytest.approx(18_000, rel=0.02)
     assert trip["gap"]
@@ -139,6 +169,24 @@ def test_flight_is_cut_and_kept_when_asked_for() -> None:
     (whole,) = trips(recorded, max_speed_m_s=300, gap_minutes=90)
     assert whole["gap"]
     assert whole["distance_m"] == pytest.approx(36_000 + 828_000, rel=0.01)
+
+
+def test_flight_there_and_back_keeps_what_was_there() -> None:
+    """What is impossible to reach is a fault only if it is short: half a day on another continent is none."""
+    home, away = android(), android(DAY, (-33.9, 18.4))
+    shift_ms = away[-1][0] - START_MS + 600_000
+    there = [(at + shift_ms, *rest) for at, *rest in away]
+    again = [(at + 2 * shift_ms, *rest) for at, *rest in home]
+    recorded: list[Fix] = [*home, *there, *again]  # type: ignore[list-item]
+    assert len(trips(recorded)) == 6
+
+
+def test_jump_within_a_stay_cuts_it_there_and_not_beyond() -> None:
+    """A step of 150 m in one second, of fixes said to be good for 3 m, in a place where all lies within 200 m."""
+    here = [(START_MS + i * 30_000, 52.5, 13.4, 3.0) for i in range(40)]
+    there = [(here[-1][0] + 1000 + i * 30_000, 52.50135, 13.4, 3.0) for i in range(40)]
+    assert trips([*here, *there], min_trip_m=100) == []
+    assert len(trips([*here, *((at + 300_000, *rest) for at, *rest in there)], min_trip_m=100)) == 1  # type: ignore[list-item]
 
 
 def test_latest_trips_are_kept_when_there_are_too_many() -> None:

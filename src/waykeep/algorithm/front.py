@@ -1,9 +1,9 @@
 """The measured front of an algorithm service: it talks to the user cloud, and to its sandboxed child through two pipes.
 
-In the order that makes each step safe: the child's sandbox is on and reported; the bundle is checked against the digest that the
-supervisor bound this process to; the channel key is made and gets its evidence, with the sandbox's report in it. Only after a user cloud
-has appraised that and sent rows does the child get the author's code. One computation is served, then the process ends; so it never serves a
-second user cloud.
+In the order that makes each step safe: the child's sandbox is on and reported; the bundle is checked against the digest
+that the supervisor bound this process to; the channel key is made and gets its evidence, with the sandbox's report in
+it. Only after a user cloud has appraised that and sent rows does the child get the author's code. One computation is
+served, then the process ends; so it never serves a second user cloud.
 """
 
 from __future__ import annotations
@@ -81,7 +81,9 @@ class _Once:
             raise AlgorithmError("already-taken", "found a second request; a service computes once", status=409)
         self.taken = True
         try:
-            asked = decode_frame(await read_body(request, MAX_COMPUTE), Compute, limit=MAX_COMPUTE, what="a computation")
+            asked = decode_frame(
+                await read_body(request, MAX_COMPUTE), Compute, limit=MAX_COMPUTE, what="a computation"
+            )
             rows = await anyio.to_thread.run_sync(self._run, asked)
             return Response(msgspec.msgpack.encode(Computed(rows)), media_type="application/msgpack")
         finally:

@@ -99,7 +99,9 @@ def appraise(
         AttestationError: Named by the rules of the module's docstring.
     """
     platform, workload, binding = verified.platform, verified.workload, verified.binding
-    _check(platform.platform in policy.platforms, "platform-not-accepted", "a platform that the policy does not accept")  # 1
+    _check(
+        platform.platform in policy.platforms, "platform-not-accepted", "a platform that the policy does not accept"
+    )  # 1
     _check(not platform.debug, "platform-debug", "a platform in debug mode, which anybody may read")  # 2
     _check(  # 3
         platform.measurement in references.supervisor,
@@ -108,30 +110,42 @@ def appraise(
         "compare with 'waykeep measure' of the version you trust",
     )
     _check(any(platform.report_data), "report-data-empty", "a quote over nothing")  # 4
-    _check(platform.report_data == binding.report_data(), "signer-not-quoted", "a quote made over another signing key")  # 4
+    _check(
+        platform.report_data == binding.report_data(), "signer-not-quoted", "a quote made over another signing key"
+    )  # 4
     age = now_ms - binding.time_ms
     _check(age <= policy.max_age_ms, "platform-evidence-expired", f"platform evidence {age} ms old")  # 5
     _check(age >= -policy.max_skew_ms, "platform-evidence-from-future", f"platform evidence {-age} ms ahead")  # 5
-    _check(verified.workload_signer == binding.key, "workload-signer", "workload evidence by a key that was not quoted")  # 6
-    _check(workload.workload == expected.workload, "workload-mismatch", f"another workload than {expected.workload}")  # 7
+    _check(
+        verified.workload_signer == binding.key, "workload-signer", "workload evidence by a key that was not quoted"
+    )  # 6
+    _check(
+        workload.workload == expected.workload, "workload-mismatch", f"another workload than {expected.workload}"
+    )  # 7
     _check(  # 7
         workload.measurement in references.workloads.get(expected.workload, ()),
         "workload-measurement-unknown",
         f"a {expected.workload} measured as {workload.measurement}, which is no reference value",
         "the code there is not the code you trust; compare with 'waykeep measure'",
     )
-    _check(workload.binding == expected.binding, "binding-mismatch", "a process bound to another owner or algorithm")  # 8
+    _check(
+        workload.binding == expected.binding, "binding-mismatch", "a process bound to another owner or algorithm"
+    )  # 8
     _check(  # 9
         workload.report_data == claims_buffer.report_data(claims).hex(),
         "claims-mismatch",
         "claims that the evidence was not made over",
     )
     found = claims_buffer.decode(claims)
-    _check(found.channel == expected.channel, "channel-mismatch", "evidence made for another channel key (relayed?)")  # 10
+    _check(
+        found.channel == expected.channel, "channel-mismatch", "evidence made for another channel key (relayed?)"
+    )  # 10
     _check(found.nonce == expected.nonce, "nonce-mismatch", "evidence made for another nonce (stale?)")  # 11
     _require(policy.isolation, workload.isolation, "isolation-missing", "process")  # 12
     if expected.workload not in policy.sandbox:
-        raise AttestationError("sandbox-missing", f"found no expectation of a sandbox for {expected.workload} in the policy")
+        raise AttestationError(
+            "sandbox-missing", f"found no expectation of a sandbox for {expected.workload} in the policy"
+        )
     _require(policy.sandbox[expected.workload], workload.sandbox, "sandbox-missing", "sandbox")  # 12
     return AttestationResult(
         platform=platform.platform,

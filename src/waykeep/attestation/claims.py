@@ -1,8 +1,8 @@
 """The claims buffer: what a process binds into its evidence about itself (RATS: the claims of the attester).
 
-Format of the TCG RA-TLS profile (DICE Attestation Architecture; interoperable RA-TLS, CCC Attestation SIG): a CBOR map with
-``pubkey-hash`` (a byte string of CBOR ``[1, SHA-256 of the SubjectPublicKeyInfo]``; 1 is sha-256 in IANA's Named Information
-registry) and ``nonce`` (the asker's). Evidence carries SHA-256 of this buffer as report data.
+Format of the TCG RA-TLS profile (DICE Attestation Architecture; interoperable RA-TLS, CCC Attestation SIG): a CBOR map
+with ``pubkey-hash`` (a byte string of CBOR ``[1, SHA-256 of the SubjectPublicKeyInfo]``; 1 is sha-256 in IANA's Named
+Information registry) and ``nonce`` (the asker's). Evidence carries SHA-256 of this buffer as report data.
 """
 
 from __future__ import annotations

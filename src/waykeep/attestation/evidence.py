@@ -1,8 +1,8 @@
 """Evidence: unverified bytes with a platform's name, in two layers (RFC 9334, section 3.2, layered attesters).
 
-*Platform evidence* is a quote over the supervisor's signing key, made once at its start, because a hardware quote is slow.
-*Workload evidence* is that key's signature over what one process is: workload, measurement, binding, claims, isolation.
-Appraisal needs both and their link. On a platform without supervisor (SGX) the enclave's quote will be both.
+*Platform evidence* is a quote over the supervisor's signing key, made once at its start, because a hardware quote is
+slow. *Workload evidence* is that key's signature over what one process is: workload, measurement, binding, claims,
+isolation. Appraisal needs both and their link. On a platform without supervisor (SGX) the enclave's quote will be both.
 """
 
 from __future__ import annotations

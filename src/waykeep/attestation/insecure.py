@@ -1,8 +1,8 @@
 """Platform ``insecure``: the same supervisor, with a software root made per installation instead of hardware.
 
-Its quote proves that whoever holds the root's key says so, and nothing about the machine: the operator can read everything. No
-default trusts it; who uses it passes the installation's root by hand. On a machine of one's own that is a fair choice: what
-protects then is that nobody else runs the machine.
+Its quote proves that whoever holds the root's key says so, and nothing about the machine: the operator can read
+everything. No default trusts it; who uses it passes the installation's root by hand. On a machine of one's own that is
+a fair choice: what protects then is that nobody else runs the machine.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ PLATFORM = "insecure"
 QUOTE_TYPE = "application/vnd.waykeep.insecure-quote+json"
 
 WARNING = (
-    "Platform 'insecure': no hardware protects this. If you run this machine yourself, what protects you is that nobody else "
-    "does. On a machine of somebody else it protects from nobody: its operator can read your data."
+    "Platform 'insecure': no hardware protects this. If you run this machine yourself, what protects you is that "
+    "nobody else does. On a machine of somebody else it protects from nobody: its operator can read your data."
 )
 
 
@@ -47,10 +47,17 @@ def verify(evidence: PlatformEvidence, root: str) -> PlatformClaims:
         report_data = bytes.fromhex(found.report_data)
     except AuthorityError as error:
         raise AttestationError(
-            "quote-signature", f"found a quote that this root did not sign ({error.rule})", hint="is it the root of this host?"
+            "quote-signature",
+            f"found a quote that this root did not sign ({error.rule})",
+            hint="is it the root of this host?",
         ) from None
     except (FormatError, ValueError):
         raise AttestationError("quote-malformed", "found a quote that does not parse") from None
     return PlatformClaims(
-        platform=PLATFORM, measurement=found.measurement, report_data=report_data, debug=False, tcb_status="none", advisories=()
+        platform=PLATFORM,
+        measurement=found.measurement,
+        report_data=report_data,
+        debug=False,
+        tcb_status="none",
+        advisories=(),
     )

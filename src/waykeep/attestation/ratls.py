@@ -1,7 +1,8 @@
 """RA-TLS certificates: self-signed X.509 that carries evidence over its own key (TCG OID 2.23.133.5.4.9).
 
-The extension holds CBOR ``60000([evidence, claims])``, two byte strings, as Gramine and rats-tls write it. A verifier accepts the
-certificate by the evidence, not by its signature: TLS proves possession of the key, the claims name that key.
+The extension holds CBOR ``60000([evidence, claims])``, two byte strings, as Gramine and rats-tls write it. A verifier
+accepts the certificate by the evidence, not by its signature: TLS proves possession of the key, the claims name that
+key.
 """
 
 from __future__ import annotations
@@ -64,14 +65,17 @@ def parse(certificate_der: bytes) -> tuple[bytes, bytes, bytes]:
             serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
         )
         extension = certificate.extensions.get_extension_for_oid(OID).value
-        assert isinstance(extension, x509.UnrecognizedExtension)
-        tagged = cbor2.loads(extension.value)
+        tagged = cbor2.loads(extension.value) if isinstance(extension, x509.UnrecognizedExtension) else None
     except x509.ExtensionNotFound:
-        raise AttestationError("certificate-without-evidence", "found a certificate without the RA-TLS extension") from None
-    except (ValueError, UnsupportedAlgorithm, cbor2.CBORDecodeError, RecursionError, AssertionError) as error:
+        raise AttestationError(
+            "certificate-without-evidence", "found a certificate without the RA-TLS extension"
+        ) from None
+    except (ValueError, UnsupportedAlgorithm, cbor2.CBORDecodeError, RecursionError) as error:
         kind = type(error).__name__
         raise AttestationError("certificate-malformed", f"found a certificate that does not parse ({kind})") from None
     parts = tagged.value if isinstance(tagged, cbor2.CBORTag) and tagged.tag == TAG else None
     if not isinstance(parts, list | tuple) or len(parts) < 2 or not all(isinstance(p, bytes) for p in parts[:2]):
-        raise AttestationError("certificate-malformed", "found an RA-TLS extension that is not 60000([evidence, claims])")
+        raise AttestationError(
+            "certificate-malformed", "found an RA-TLS extension that is not 60000([evidence, claims])"
+        )
     return parts[0], parts[1], hashlib.sha256(spki).digest()

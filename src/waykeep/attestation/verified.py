@@ -1,4 +1,7 @@
-"""What a verifier outputs: claims, of which nothing is accepted yet. Appraisal decides (`waykeep.attestation.appraisal`)."""
+"""What a verifier outputs.
+
+Claims, of which nothing is accepted yet. Appraisal decides (`waykeep.attestation.appraisal`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""From `Evidence` to `VerifiedEvidence`: every signature, and nothing but signatures. An unknown platform is refused."""
+"""From `Evidence` to `VerifiedEvidence`.
+
+Every signature, and nothing but signatures. An unknown platform is refused.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ def verify(evidence: Evidence, roots: Mapping[str, str]) -> VerifiedEvidence:
         roots: Root of trust by platform; a platform without one is not trusted.
 
     Raises:
-        AttestationError: ``platform-unknown``, ``platform-root-missing``, ``workload-signature``, and those of a platform.
+        AttestationError: ``platform-unknown``, ``platform-root-missing``, ``workload-signature``, and those of a
+            platform.
     """
     platform = evidence.platform.platform
     if platform not in _PLATFORMS:
@@ -37,7 +41,9 @@ def verify(evidence: Evidence, roots: Mapping[str, str]) -> VerifiedEvidence:
         opened = dsse.peek(evidence.workload, WORKLOAD_TYPE, limit=16384)
         workload = decode_json(opened.payload, WorkloadClaims, what="workload evidence")
     except AuthorityError as error:
-        raise AttestationError("workload-signature", f"found workload evidence that does not verify ({error.rule})") from None
+        raise AttestationError(
+            "workload-signature", f"found workload evidence that does not verify ({error.rule})"
+        ) from None
     except FormatError as error:
         raise AttestationError("evidence-malformed", error.message) from None
     return VerifiedEvidence(claims, evidence.platform.binding, workload, opened.signer)

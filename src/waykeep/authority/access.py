@@ -39,13 +39,16 @@ def authorize(request: requests.HttpRequest, keys: Collection[str]) -> PublicKey
 
 
 def epoch(owner: OwnerId, authority: PublicKey, envelope: bytes, number: int) -> EpochStatement:
-    """The epoch statement in an envelope: what a writer may encrypt to, and a user cloud expects a segment to be encrypted to.
+    """The epoch statement in an envelope: what a writer may encrypt to, and a user cloud expects a segment to be
+    encrypted to.
 
     Raises:
         AuthorityError: ``epoch-mismatch`` for another owner or number; and as `dsse.open_` does.
         FormatError: ``recipient-malformed``.
     """
-    found = decode_json(dsse.open_(envelope, EPOCH_TYPE, [authority]).payload, EpochStatement, what="an epoch statement")
+    found = decode_json(
+        dsse.open_(envelope, EPOCH_TYPE, [authority]).payload, EpochStatement, what="an epoch statement"
+    )
     if found.owner != owner or found.number != number:
         raise AuthorityError("epoch-mismatch", "found an epoch statement of another owner or number", status=409)
     agefile.parse_recipient(found.recipient)

@@ -37,24 +37,22 @@ def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) 
     Raises:
         AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved`` (403).
     """
-    found = {n: a for n, a in state.approvals.items() if a.algorithm == request.digest}
-    if not found:
-        raise AuthorityError(
-            "algorithm-not-approved",
-            "found no approval of this digest in the owner log",
-            hint="look at it with 'waykeep algo show', then 'waykeep approve' its digest",
-            status=403,
-        )
-    refusal: AuthorityError | None = None
-    for number in sorted(found, reverse=True):
-        try:
-            _within(found[number], request, parameters)
-        except AuthorityError as error:
-            refusal = refusal or error
+    refusal = AuthorityError(
+        "algorithm-not-approved",
+        "found no approval of this digest in the owner log",
+        hint="look at it with 'waykeep algo show', then 'waykeep approve' its digest",
+        status=403,
+    )
+    newest_first = sorted(state.approvals.items(), reverse=True)
+    for number, approval in newest_first:
+        if approval.algorithm != request.digest:
             continue
-        approval = found[number]
+        try:
+            _within(approval, request, parameters)
+        except AuthorityError as error:
+            refusal = error
+            continue
         return ReadPlan(number, approval.inputs, request.from_ms, request.to_ms, approval.store_as)
-    assert refusal is not None
     raise refusal
 
 

@@ -25,7 +25,7 @@ class _Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _Envelope(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload: str
-    payloadType: str  # noqa: N815 - the name that DSSE gives it
+    payloadType: str
     signatures: tuple[_Signature, ...]
 
 

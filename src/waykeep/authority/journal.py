@@ -63,15 +63,21 @@ def fold(state: JournalState, owner: OwnerState, objects: Sequence[JournalObject
         record = decode_json(opened.payload, JournalRecord, what="a journal record")
         number, previous = (0, None) if head is None else (head.number + 1, head.digest)
         if record.number != number or record.previous != previous:
-            raise AuthorityError("journal-order", f"found a record that does not follow, expected number {number}", status=409)
+            raise AuthorityError(
+                "journal-order", f"found a record that does not follow, expected number {number}", status=409
+            )
         if record.owner != owner.owner:
             raise AuthorityError("journal-owner", "found a record of another owner", status=403)
         if not owner.state_keys.get(opened.signer, 1 << 60) <= record.owner_head.number:
-            raise AuthorityError("journal-signer", "found a record by a key that the owner log did not name", status=403)
+            raise AuthorityError(
+                "journal-signer", "found a record by a key that the owner log did not name", status=403
+            )
         if not quoted <= record.owner_head.number <= owner.head.number:
             raise AuthorityError("journal-head", "found a record that quotes an owner head out of order", status=409)
         if commit(unb64(item.salt, SALT_BYTES), item.detail) != record.detail:
-            raise AuthorityError("journal-detail", "found a detail that does not open its record's commitment", status=409)
+            raise AuthorityError(
+                "journal-detail", "found a detail that does not open its record's commitment", status=409
+            )
         match item.detail:
             case SegmentsAccepted(entries):
                 _add(segments, entries)

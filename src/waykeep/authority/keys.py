@@ -52,7 +52,10 @@ def verify(public: str, signature: bytes, message: bytes) -> None:
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
-    """32 bytes for one purpose from a 32-byte secret: HKDF-SHA256 (RFC 5869), no salt, ``waykeep/<purpose>`` as info."""
+    """32 bytes for one purpose from a 32-byte secret.
+
+    HKDF-SHA256 (RFC 5869), no salt, ``waykeep/<purpose>`` as info.
+    """
     return HKDF(algorithm=hashes.SHA256(), length=32, salt=None, info=f"waykeep/{purpose}".encode()).derive(secret)
 
 
@@ -82,6 +85,8 @@ def rotating_secret(text: str) -> bytes:
     secret = base64.b32decode(match[1] + "====") if match else b""
     if match is None or rotating_text(secret) != text.strip():
         raise AuthorityError(
-            "rotating-secret-malformed", "found text that is no rotating secret", hint="check each letter with the paper"
+            "rotating-secret-malformed",
+            "found text that is no rotating secret",
+            hint="check each letter with the paper",
         )
     return secret

@@ -6,7 +6,8 @@ Rules, by their names:
 2. ``log-order``: an entry has the next number and the digest of the envelope before it.
 3. ``log-owner``: an entry names this owner.
 4. ``log-signer``: devices, writers and recipients are named by the authority; all else by it or by a device in the log.
-5. ``log-epoch``: an epoch has the next number; its statement is of this owner, signed by the authority (checked where read).
+5. ``log-epoch``: an epoch has the next number; its statement is of this owner, signed by the authority (checked where
+   read).
 6. ``log-repeat``: a key is added once.
 7. ``log-limit``: at most 64 devices, 256 writers, 10,000 entries of any other kind.
 """
@@ -31,7 +32,7 @@ from waykeep.authority.statements import (
     WriterAdded,
 )
 from waykeep.errors import AuthorityError
-from waykeep.formats.ids import OwnerId, PublicKey, owner_id, sha256
+from waykeep.formats.ids import Digest, OwnerId, PublicKey, owner_id, sha256
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import decode_json
 
@@ -40,7 +41,13 @@ _LIMITS = {DeviceAdded: 64, WriterAdded: 256}
 
 
 class OwnerState(msgspec.Struct, frozen=True):
-    """What the log says up to ``head``. ``state_keys``, ``devices``, ``writers`` map a key to the entry that named it."""
+    """What the log says up to ``head``.
+
+    Attributes:
+        devices, state_keys: A key, and the number of the entry that named it.
+        first: Digest of the inception's envelope.
+        entries: Signer, entry and digest of the envelope, from number 1 on.
+    """
 
     owner: OwnerId
     inception: Inception
@@ -51,7 +58,16 @@ class OwnerState(msgspec.Struct, frozen=True):
     state_keys: dict[PublicKey, int]
     approvals: dict[int, Approved]
     recipients: RecipientsNamed | None
-    entries: tuple[tuple[PublicKey, OwnerEntry], ...]
+    first: Digest
+    entries: tuple[tuple[PublicKey, OwnerEntry, Digest], ...]
+
+    def log_recipients(self) -> tuple[str, str]:
+        """Who can open logs and journal. Raises: AuthorityError: ``log-recipients`` before they are named."""
+        if self.recipients is None:
+            raise AuthorityError(
+                "log-recipients", "found an owner log that does not name its recipients yet", status=409
+            )
+        return self.recipients.log, self.recipients.recovery
 
 
 def begin(owner: OwnerId, envelope: bytes) -> OwnerState:
@@ -66,6 +82,7 @@ def begin(owner: OwnerId, envelope: bytes) -> OwnerState:
         state_keys={},
         approvals={},
         recipients=None,
+        first=sha256(envelope),
         entries=(),
     )
 
@@ -91,14 +108,17 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
         body = entry.body
         if entry.number != head.number + 1 or entry.previous != head.digest:
             raise AuthorityError(
-                "log-order", f"found an entry that does not follow number {head.number}", status=409, hint="fetch the log again"
+                "log-order",
+                f"found an entry that does not follow number {head.number}",
+                status=409,
+                hint="fetch the log again",
             )
         if entry.owner != state.owner:
             raise AuthorityError("log-owner", "found an entry of another owner", status=403)
         certifies = isinstance(body, DeviceAdded | WriterAdded | RecipientsNamed)
         if opened.signer != authority and (certifies or opened.signer not in devices):
             raise AuthorityError("log-signer", "found an entry whose signer may not make it", status=403)
-        if sum(type(e.body) is type(body) for _, e in entries) >= _LIMITS.get(type(body), 10_000):
+        if sum(type(e.body) is type(body) for _, e, _ in entries) >= _LIMITS.get(type(body), 10_000):
             raise AuthorityError("log-limit", "found more entries of a kind than a log may hold", status=409)
         match body:
             case DeviceAdded():
@@ -109,7 +129,9 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
                 writers[body.key] = body
             case EpochOpened():
                 if body.number != len(epochs) + 1:
-                    raise AuthorityError("log-epoch", f"found epoch {body.number}, expected {len(epochs) + 1}", status=409)
+                    raise AuthorityError(
+                        "log-epoch", f"found epoch {body.number}, expected {len(epochs) + 1}", status=409
+                    )
                 epochs[body.number] = body
             case RecipientsNamed():
                 recipients = body
@@ -118,8 +140,8 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
                 state_keys[body.key] = entry.number
             case Approved():
                 approvals[entry.number] = body
-        entries.append((opened.signer, entry))
         head = Head(entry.number, sha256(envelope))
+        entries.append((opened.signer, entry, head.digest))
     return OwnerState(
         owner=state.owner,
         inception=state.inception,
@@ -130,10 +152,13 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
         state_keys=state_keys,
         approvals=approvals,
         recipients=recipients,
+        first=state.first,
         entries=tuple(entries),
     )
 
 
-def _once(key: PublicKey, *known: dict[PublicKey, object] | dict[PublicKey, int] | dict[PublicKey, WriterAdded]) -> None:
+def _once(
+    key: PublicKey, *known: dict[PublicKey, object] | dict[PublicKey, int] | dict[PublicKey, WriterAdded]
+) -> None:
     if any(key in keys for keys in known):
         raise AuthorityError("log-repeat", "found a key that the log already holds", status=409)

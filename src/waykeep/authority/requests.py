@@ -1,9 +1,10 @@
 """Signed requests: HTTP Message Signatures (RFC 9421) with Ed25519, through `http-message-signatures`.
 
-A signature covers method, target URI, content digest and, on an attested channel, the server's channel (SHA-256 of its public
-key) and a nonce. Channel and nonce replace a clock: a replay to another process, or after a restart or rollback, fails because
-the channel key differs; within one process the nonce's counter was already used (`waykeep.channel.sessions`). So neither
-``created`` nor ``expires`` is sent or asked for. The library's verifier requires nothing by default; here everything is.
+A signature covers method, target URI, content digest and, on an attested channel, the server's channel (SHA-256 of its
+public key) and a nonce. Channel and nonce replace a clock: a replay to another process, or after a restart or rollback,
+fails because the channel key differs; within one process the nonce's counter was already used
+(`waykeep.channel.sessions`). So neither ``created`` nor ``expires`` is sent or asked for. The library's verifier
+requires nothing by default; here everything is.
 """
 
 from __future__ import annotations
@@ -124,19 +125,22 @@ def verify(request: HttpRequest, keys: Collection[str], *, channel: str | None) 
     """Verify a request's signature.
 
     Args:
-        keys: Public keys that may sign; none refuses all.
-        channel: What ``Waykeep-Channel`` must say on an attested channel. None is for the host, which has no channel key, and then
-            nothing in the request may claim one.
+        keys: Public keys that may sign; none refuses all. channel: What ``Waykeep-Channel`` must say on an attested
+            channel. None is for the host, which has no channel key, and then nothing in the request may claim one.
 
     Raises:
-        AuthorityError: ``request-unsigned``, ``request-signature``, ``request-channel``, ``request-nonce``, all with status 401.
+        AuthorityError: ``request-unsigned``, ``request-signature``, ``request-channel``, ``request-nonce``, all with
+            status 401.
     """
     headers = {k.lower(): v for k, v in request.headers.items()}
     if "signature" not in headers or "signature-input" not in headers:
         raise AuthorityError("request-unsigned", "found a request without a signature", status=401)
     if headers.get(CHANNEL_HEADER) != channel:
         raise AuthorityError(
-            "request-channel", "found a request made for another channel key", status=401, hint="attest the server again"
+            "request-channel",
+            "found a request made for another channel key",
+            status=401,
+            hint="attest the server again",
         )
     verifier = _Verifier(signature_algorithm=algorithms.ED25519, key_resolver=_Keys(allowed=keys))
     try:

@@ -75,7 +75,10 @@ class WriterAdded(_Statement, frozen=True, tag="writer"):
 
 
 class RecipientsNamed(_Statement, frozen=True, tag="recipients"):
-    """Who can open logs and journal: the log recipient (devices and user cloud hold its secret) and the recovery recipient."""
+    """Who can open logs and journal.
+
+    The log recipient (devices and user cloud hold its secret) and the recovery recipient.
+    """
 
     log: str
     recovery: str

@@ -1,8 +1,8 @@
 """The client's end of an attested channel.
 
-Order of what happens, none of which can be left out: TLS handshake; the certificate's evidence is appraised (bound to the key) before
-a byte of HTTP is sent; fresh evidence over a nonce is asked for and appraised; only then does a caller get to send anything. A connection
-made later in the same session must show the same channel key.
+Order of what happens, none of which can be left out: TLS handshake; the certificate's evidence is appraised (bound to
+the key) before a byte of HTTP is sent; fresh evidence over a nonce is asked for and appraised; only then does a caller
+get to send anything. A connection made later in the same session must show the same channel key.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class AttestedClient:
     def _greet(self, certificate: bytes) -> None:
         evidence, claims, channel = ratls.parse(certificate)
         if self._channel not in (None, channel):
-            raise AttestationError("channel-changed", "found another channel key than the one appraised before", status=403)
+            raise AttestationError(
+                "channel-changed", "found another channel key than the one appraised before", status=403
+            )
         self._trust.appraise(evidence, claims, self._expected(channel, b""), self._clock())
         self._channel = channel
 
@@ -118,7 +120,10 @@ class AttestedClient:
                 status = response.status
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise ChannelError(
-                "unreachable", f"found no answer ({type(error).__name__})", hint="ask the host for the address again", status=502
+                "unreachable",
+                f"found no answer ({type(error).__name__})",
+                hint="ask the host for the address again",
+                status=502,
             ) from None
         if status >= 400:
             raise problem.decode(answer)

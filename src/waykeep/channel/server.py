@@ -74,7 +74,9 @@ class AttestedServer:
             AuthorityError, ChannelError: As `requests.verify` and `Sessions.take` do.
         """
         signed = requests.verify(
-            requests.Request(request.method, str(request.url), dict(request.headers), body), keys, channel=b64(self.channel)
+            requests.Request(request.method, str(request.url), dict(request.headers), body),
+            keys,
+            channel=b64(self.channel),
         )
         self._sessions.take(signed.nonce)
         return signed.signer
@@ -87,7 +89,10 @@ class AttestedServer:
         )
 
     async def serve(self, app: Starlette, listener: socket.socket, stop: asyncio.Event | None = None) -> None:
-        """Serve over TLS on a bound socket until ``stop`` (or for ever). uvicorn's logs are off: a line can hold a path."""
+        """Serve over TLS on a bound socket until ``stop`` (or for ever).
+
+        Uvicorn's logs are off: a line can hold a path.
+        """
         config = uvicorn.Config(
             app,
             http="h11",
@@ -108,8 +113,8 @@ class AttestedServer:
         config.ssl = self._tls
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
-        # Not `uvicorn.Server.serve`: it installs signal handlers, which a supervised process has no use for, and wakes ten times a
-        # second, which ten thousand idle user clouds cannot afford.
+        # Not `uvicorn.Server.serve`: it installs signal handlers, which a supervised process has no use for, and wakes
+        # ten times a second, which ten thousand idle user clouds cannot afford.
         await server.startup(sockets=[listener])
         await (stop or asyncio.Event()).wait()
         await server.shutdown(sockets=[listener])
@@ -155,12 +160,15 @@ def json(message: object, status: int = 200) -> Response:
 
 
 async def _refuse(_: Request, error: Exception) -> Response:
-    assert isinstance(error, WaykeepError)
+    if not isinstance(error, WaykeepError):
+        raise error
     return Response(problem.encode(error), error.status, media_type=problem.MEDIA_TYPE)
 
 
 async def _no_route(request: Request, _: Exception) -> Response:
-    return await _refuse(request, ChannelError("no-such-resource", "found no resource of this name and method", status=404))
+    return await _refuse(
+        request, ChannelError("no-such-resource", "found no resource of this name and method", status=404)
+    )
 
 
 async def _failed(request: Request, error: Exception) -> Response:

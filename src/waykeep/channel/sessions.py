@@ -1,8 +1,8 @@
 """Replay protection within one process, without a clock and in bounded memory.
 
-With fresh evidence a client is given a session: 16 random bytes. Each request carries the nonce ``<session>.<counter>`` inside its
-signature. A counter is taken once; the newest `WINDOW` may come out of order (RFC 6479 does the same for IPsec). A session that was
-pushed out by newer ones is unknown, and the client attests again.
+With fresh evidence a client is given a session: 16 random bytes. Each request carries the nonce ``<session>.<counter>``
+inside its signature. A counter is taken once; the newest `WINDOW` may come out of order (RFC 6479 does the same for
+IPsec). A session that was pushed out by newer ones is unknown, and the client attests again.
 """
 
 from __future__ import annotations

@@ -17,9 +17,7 @@ def server_context(key: ec.EllipticCurvePrivateKey, certificate_pem: bytes) -> s
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
-    pem = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     descriptor = os.memfd_create("channel", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, certificate_pem + pem)

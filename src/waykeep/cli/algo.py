@@ -20,7 +20,9 @@ Host = Annotated[str, Parameter(help="The host's address.", env_var="WAYKEEP_HOS
 
 
 @app.command
-def pack(folder: Path, *, output_file: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None, json: bool = False) -> None:
+def pack(
+    folder: Path, *, output_file: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None, json: bool = False
+) -> None:
     """Pack an algorithm's folder into its canonical archive, and print its digest."""
     archive = author.pack_folder(folder)
     found = bundles.load(archive)
@@ -58,7 +60,9 @@ def publish(file: Path, *, host: Host, json: bool = False) -> None:
     if json:
         output.show_json({"digest": found.digest})
     else:
-        output.console.print(f"published {found.manifest.name} {found.manifest.version} as {found.digest}", soft_wrap=True)
+        output.console.print(
+            f"published {found.manifest.name} {found.manifest.version} as {found.digest}", soft_wrap=True
+        )
 
 
 def _archive(name: str, host: str) -> bytes:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def demo(*, output: Path = Path("demo-output"), recordings: Path | None = None, keep: bool = False, json: bool = False) -> None:
+def demo(
+    *, output: Path = Path("demo-output"), recordings: Path | None = None, keep: bool = False, json: bool = False
+) -> None:
     """Show the main job, end to end, on real phone recordings: seven steps, two algorithms, five refusals.
 
     Args:

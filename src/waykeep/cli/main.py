@@ -16,7 +16,8 @@ app = App(
     version=version("waykeep"),
     help="A private cloud of one's own for location data. Start with 'waykeep demo'.",
 )
-# By name: a verb's module is imported when the verb is used. A supervisor must not import what it measures and preloads.
+# By name: a verb's module is imported when the verb is used. A supervisor must not import what it measures and
+# preloads.
 _VERBS = {
     "demo": ("waykeep.cli.demo:demo", "Show the main job, end to end, on real phone recordings."),
     "init": ("waykeep.cli.owners:init", "Make an owner on this device, and register it at a host."),

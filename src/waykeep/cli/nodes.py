@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -10,7 +11,6 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from waykeep.cli import output
-from waykeep.supervisor.zygote import Workloads
 
 host = App(name="host", help="The untrusted directory: stores ciphertext, finds and launches user clouds.")
 supervisor = App(name="supervisor", help="The attested node: forks, binds and vouches for its processes.")
@@ -27,29 +27,17 @@ def serve_supervisor(*, state: Path, store: Path, socket: Path, listen: Listen =
     """Run a node's supervisor on platform 'insecure'.
 
     Args:
-        state: Folder of the software root and the uids; made if missing. Back up nothing of it: a new one is a new node.
-        store: Folder that user clouds write ciphertext to; the host's store.
-        socket: Unix socket for the host.
+        state: Folder of the software root and the uids; made if missing. Back up nothing of it: a new one is a new
+            node. store: Folder that user clouds write ciphertext to; the host's store. socket: Unix socket for the
+            host.
     """
-    from waykeep.supervisor.service import Settings, serve
-
-    _log()
     output.banner()
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     store.mkdir(mode=0o711, parents=True, exist_ok=True)
-    serve(Settings(socket=socket.absolute(), state=state.absolute(), store=store.absolute(), listen=listen), workloads)
-
-
-def workloads() -> Workloads:
-    """What a supervisor's preloaded parent can fork into; called there, and nowhere else."""
-    from waykeep.algorithm import preload
-
-    # First: it sets what numpy and pyarrow read once, when they are imported.
-    preload.warm()
-    from waykeep.algorithm import child, front
-    from waykeep.usercloud import process, warm
-
-    return Workloads(warm=warm.warm, user_cloud=process.main, front=front.main, child=child.main)
+    places = {"--state": state, "--store": store, "--socket": socket}
+    arguments = [text for name, path in places.items() for text in (name, str(path.absolute()))]
+    # The attested program is small and measured whole; the command line is neither.
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "waykeep.node", *arguments, "--listen", listen])  # noqa: S606 - no shell
 
 
 @host.command(name="serve")

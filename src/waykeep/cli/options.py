@@ -22,8 +22,12 @@ from waykeep.errors import DeviceError
 class Owner:
     """Which owner, and how their keystore opens."""
 
-    home: Annotated[Path, Parameter(help="The owner's folder on this device.", env_var="WAYKEEP_HOME")] = Path("~/.waykeep")
-    key_file: Annotated[Path | None, Parameter(help="A key file that opens the keystore.", env_var="WAYKEEP_KEY_FILE")] = None
+    home: Annotated[Path, Parameter(help="The owner's folder on this device.", env_var="WAYKEEP_HOME")] = Path(
+        "~/.waykeep"
+    )
+    key_file: Annotated[
+        Path | None, Parameter(help="A key file that opens the keystore.", env_var="WAYKEEP_KEY_FILE")
+    ] = None
     passphrase_file: Annotated[Path | None, Parameter(help="A file with the passphrase; asked for otherwise.")] = None
     json: Annotated[bool, Parameter(help="Print JSON.")] = False
 

@@ -10,18 +10,19 @@ from cyclopts import App, Parameter
 
 from waykeep.attestation import insecure
 from waykeep.authority.statements import Approved
+from waykeep.channel.trust import Trust
 from waykeep.cli import output
 from waykeep.cli.options import Owner, private_umask
-from waykeep.device import account, audit as audits
+from waykeep.device import account
+from waykeep.device import audit as audits
 from waykeep.device.approvals import propose
-from waykeep.device.importers import emission
+from waykeep.device.importers import Imported, emission
 from waykeep.device.profile import Profile
 from waykeep.device.trusting import default_policy
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
 from waykeep.formats.ids import parse_digest
 from waykeep.formats.messages import Value
-from waykeep.channel.trust import Trust
 from waykeep.supervisor.measure import reference_values
 
 app = App(name="keys", help="The owner's keys.")
@@ -30,7 +31,9 @@ app = App(name="keys", help="The owner's keys.")
 def init(
     *,
     host: Annotated[str, Parameter(help="The host's address, such as http://127.0.0.1:8470.")],
-    trust_insecure_root: Annotated[str, Parameter(help="Public software root of platform 'insecure', if you trust it.")],
+    trust_insecure_root: Annotated[
+        str, Parameter(help="Public software root of platform 'insecure', if you trust it.")
+    ],
     name: str = "this device",
     owner: Owner = Owner(),
 ) -> None:
@@ -40,9 +43,7 @@ def init(
     """
     private_umask()
     trust = Trust({insecure.PLATFORM: trust_insecure_root}, reference_values(), default_policy())
-    paper = account.create(
-        owner.folder, lambda made: Profile(made.owner, host, trust), owner.lock(create=True), name
-    )
+    paper = account.create(owner.folder, lambda made: Profile(made.owner, host, trust), owner.lock(create=True), name)
     owner_id = owner.folder.profile().owner
     output.banner()
     if owner.json:
@@ -73,14 +74,18 @@ def import_(files: Annotated[list[Path], Parameter(help="e-mission dumps (JSON).
         output.show_json(report)
 
 
-def _show_import(name: str, found: emission.Imported, segments: int) -> None:
-    output.console.print(f"[bold]{name}[/]: {sum(found.kept.values())} of {found.entries} entries kept, in {segments} segments")
+def _show_import(name: str, found: Imported, segments: int) -> None:
+    output.console.print(
+        f"[bold]{name}[/]: {sum(found.kept.values())} of {found.entries} entries kept, in {segments} segments"
+    )
     shown = output.table("stream", "entries")
     for stream, count in sorted(found.kept.items()):
         shown.add_row(stream, str(count))
     output.console.print(shown)
     for refusal in found.refused:
-        output.console.print(f"  refused entry {refusal.index} ({refusal.key}): {refusal.rule}: {refusal.reason}", markup=False)
+        output.console.print(
+            f"  refused entry {refusal.index} ({refusal.key}): {refusal.rule}: {refusal.reason}", markup=False
+        )
 
 
 def upload(*, owner: Owner = Owner()) -> None:
@@ -88,7 +93,7 @@ def upload(*, owner: Owner = Owner()) -> None:
     with owner.account() as device, output.progress("uploading", quiet=owner.json) as bar:
         task = bar.add_task("", total=None)
         done = device.upload(lambda count, total: bar.update(task, completed=count, total=total))
-    refused = {n: o for n, o in done.outcome.items() if o not in ("accepted", "known")}
+    refused = {n: o for n, o in done.outcome.items() if o not in account.SETTLED}
     if owner.json:
         output.show_json({"outcome": done.outcome, "detail": done.detail, "rows_new": done.rows_new})
     else:
@@ -99,7 +104,9 @@ def upload(*, owner: Owner = Owner()) -> None:
             output.console.print(f"  refused {name}: {outcome}: {done.detail.get(name, '')}", markup=False)
     if refused:
         raise DeviceError(
-            "segments-refused", f"{len(refused)} segments were refused and stay in the outbox", hint="see the reasons above"
+            "segments-refused",
+            f"{len(refused)} segments were refused and stay in the outbox",
+            hint="see the reasons above",
         )
 
 
@@ -112,14 +119,20 @@ def status(*, owner: Owner = Owner()) -> None:
         return
     if appraised.platform == insecure.PLATFORM:
         output.banner()
-    output.console.print(f"owner {found.owner}, on platform {appraised.platform}; {waiting} segments wait on this device")
+    output.console.print(
+        f"owner {found.owner}, on platform {appraised.platform}; {waiting} segments wait on this device"
+    )
     shown = output.table("stream", "segments", "rows", "from (UTC)", "to (UTC)")
     for line in found.streams:
-        shown.add_row(line.stream, str(line.segments), str(line.rows), output.when(line.first_ms), output.when(line.last_ms))
+        shown.add_row(
+            line.stream, str(line.segments), str(line.rows), output.when(line.first_ms), output.when(line.last_ms)
+        )
     output.console.print(shown)
     output.console.print(f"{found.approvals} approvals, {found.runs} runs")
     if found.epochs_missing:
-        output.console.print(f"[bold]Not readable[/]: epochs {', '.join(map(str, found.epochs_missing))}: their keys are not here.")
+        output.console.print(
+            f"[bold]Not readable[/]: epochs {', '.join(map(str, found.epochs_missing))}: their keys are not here."
+        )
 
 
 def approve(
@@ -128,7 +141,9 @@ def approve(
     from_: Annotated[str, Parameter(name="--from", help="First day of data given (YYYY-MM-DD, UTC).")] = "2001-01-01",
     to: Annotated[str, Parameter(help="Day after the last (YYYY-MM-DD, UTC).")] = "2100-01-01",
     store: Annotated[str, Parameter(help="Keep results as this derived stream, such as 'trips'.")] = "",
-    set_: Annotated[list[str] | None, Parameter(name="--set", help="Allow NAME=VALUE (repeat for more values).")] = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", help="Allow NAME=VALUE (repeat for more values).")
+    ] = None,
     owner: Owner = Owner(),
 ) -> None:
     """Allow one algorithm, by its digest, to read what it asks for within the times given."""
@@ -147,7 +162,9 @@ def _show_approval(number: int, approval: Approved) -> None:
     for stream, columns in approval.inputs.items():
         output.console.print(f"  reads {stream}: {', '.join(columns)}")
     output.console.print(f"  from {output.when(approval.from_ms)} to {output.when(approval.to_ms)} UTC")
-    output.console.print(f"  results: {'kept as ' + approval.store_as if approval.store_as else 'given to you, not kept'}")
+    output.console.print(
+        f"  results: {'kept as ' + approval.store_as if approval.store_as else 'given to you, not kept'}"
+    )
 
 
 def run(
@@ -171,7 +188,9 @@ def run(
     if receipt is not None:
         receipt.write_bytes(result.receipt)
     if owner.json:
-        output.show_json({"rows": result.rows, "stages_ms": result.stages, "receipt": json_module.loads(result.receipt)})
+        output.show_json(
+            {"rows": result.rows, "stages_ms": result.stages, "receipt": json_module.loads(result.receipt)}
+        )
         return
     fields = [field.name for field in found.manifest.output.fields]
     shown = output.table(*fields)
@@ -197,7 +216,10 @@ def audit(*, owner: Owner = Owner()) -> None:
 
 @app.command
 def export(epoch: int, *, owner: Owner = Owner()) -> None:
-    """Print an epoch's secret key, with which 'age -d' opens its segments. Whoever sees it can read that epoch's data."""
+    """Print an epoch's secret key, with which 'age -d' opens its segments.
+
+    Whoever sees it can read that epoch's data.
+    """
     with owner.account() as device:
         secret = device.export_epoch(epoch)
     if owner.json:

@@ -45,7 +45,7 @@ def _receipt(receipt: Receipt) -> Html:
 def leak_scan(scan: LeakScan) -> Html:
     """What was looked for, where, and what was found."""
     leaks = len(scan.findings)
-    verdict = "Nothing was found." if not leaks else f"{leaks:,} findings. Something leaked."
+    verdict = f"{words.counted(leaks, 'finding').capitalize()}: something leaked." if leaks else "Nothing was found."
     rows = (
         markup(
             '<tr><th scope="row">{}</th><td class="n">{}</td><td class="n">{}</td><td class="n {}">{}</td></tr>',

@@ -44,11 +44,12 @@ def opening(data: ReportData) -> Html:
     )
     people = words.counted(len(data.owners), "person", "people")
     return markup(
-        '<header class="opening">{logo}<p class="mark">Waykeep</p><h1>{people}, seven steps, <em>{clear}</em>'
-        '</h1><p class="lede">{sentence}</p><p class="made">{made} · version {version} · platform '
+        '<header class="opening">{logo}<p class="mark">Waykeep</p><h1>{people}, seven steps, '
+        '<em class="{state}">{clear}</em></h1><p class="lede">{sentence}</p><p class="made">{made} · version {version} · platform '
         '<code>{platform}</code></p></header><div class="tiles">{tiles}</div>',
         logo=_WAY,
         people=people.capitalize(),
+        state="bad" if leaks else "good",
         clear="nothing in clear" if leaks == 0 else "and something leaked",
         sentence="What their phones recorded went encrypted to a host that nobody has to trust; code that they had "
         "approved computed on it, and each got an answer and a receipt.",

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -63,6 +63,18 @@ class Stage:
         """The public software root of this installation."""
         return (self.state / "insecure-root.pub").read_text().strip()
 
+    @property
+    def own_uids(self) -> bool:
+        """Whether this node can give each process a uid of its own: it runs as root."""
+        return os.geteuid() == 0
+
+    @property
+    def pids(self) -> tuple[int, int]:
+        """Process ids of host and supervisor. Raises: HostError: ``not-running``."""
+        if self.host is None or self.supervisor is None:
+            raise HostError("not-running", "the stage is not up")
+        return self.host.pid, self.supervisor.pid
+
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
@@ -76,7 +88,10 @@ class Stage:
             )
 
     def start_host(self, port: int = 0, supervisor: Path | None = None, url: str = "") -> None:
-        """Start the host, on a free port unless one is given; ``url`` is what it tells user clouds. Raises: HostError."""
+        """Start the host, on a free port unless one is given.
+
+        ``url`` is what it tells user clouds. Raises: HostError.
+        """
         port = port or free_port()
         arguments = ["host", "serve", "--store", self.store, "--supervisor", supervisor or self.socket, "--port", port]
         self.host = self._spawn("host", [*(str(a) for a in arguments), *(("--url", url) if url else ())])
@@ -88,8 +103,10 @@ class Stage:
         # Isolated from the environment and the working folder, as the units in production are.
         program = ["-I", "-m", "waykeep"]
         if self._source is not None:
-            code = f"import sys; sys.path.insert(0, {str(self._source)!r}); from waykeep.cli.main import main; main()"
-            program = ["-I", "-c", code]
+            module, arguments = ("waykeep.node", arguments[2:]) if name == "supervisor" else ("waykeep", arguments)
+            path = f"sys.path.insert(0, {str(self._source)!r})"
+            start = f"import sys, runpy; {path}; runpy.run_module({module!r}, run_name='__main__')"
+            program = ["-I", "-c", start]
         with open(self.log(name), "ab") as log:
             return subprocess.Popen(
                 [*self._wraps[name], sys.executable, *program, *arguments],
@@ -101,10 +118,9 @@ class Stage:
             )
 
     def _supervised(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as probe:
-            with contextlib.suppress(OSError):
-                probe.connect(str(self.socket))
-                return True
+        with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+            probe.connect(str(self.socket))
+            return True
         return False
 
     def stop(self) -> None:
@@ -141,8 +157,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def _until(ready: object, process: subprocess.Popen[bytes]) -> bool:
-    assert callable(ready)
+def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         if ready():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets as randomness
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -12,6 +13,7 @@ import pyarrow as pa
 from waykeep.attestation.appraisal import AttestationResult
 from waykeep.attestation.evidence import USER_CLOUD
 from waykeep.authority import access, dsse, ownerlog
+from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import HEAD_TYPE, Approved, EpochStatement, JournalHead, StateKeyNamed
 from waykeep.channel.client import AttestedClient
@@ -20,15 +22,18 @@ from waykeep.device.hostclient import HostClient
 from waykeep.device.keystore import Lock, Secrets, load, save
 from waykeep.device.outbox import Outbox
 from waykeep.device.owner import Paper
-from waykeep.device.profile import Folder, Heads, Profile
+from waykeep.device.profile import Folder, Profile
 from waykeep.device.receipts import check_receipt
 from waykeep.errors import DeviceError, WaykeepError
 from waykeep.formats import agefile, table
-from waykeep.formats.ids import Digest, b64, numbered, sha256
+from waykeep.formats.ids import Digest, PublicKey, b64, numbered, sha256
 from waykeep.formats.messages import Accept, Accepted, Head, Run, RunResult, Status, Unlock, Unlocked, Value
 from waykeep.formats.wire import MIB, decode_json, encode_json
 
 Clock = Callable[[], int]
+ACCEPT_AT_ONCE = 256
+SETTLED = ("accepted", "known")
+"""Outcomes after which the device need not keep a segment."""
 
 
 def now_ms() -> int:
@@ -36,7 +41,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def create(folder: Folder, profile_of: Callable[[Secrets], Profile], lock: Lock, name: str, clock: Clock = now_ms) -> Paper:
+def create(
+    folder: Folder, profile_of: Callable[[Secrets], Profile], lock: Lock, name: str, clock: Clock = now_ms
+) -> Paper:
     """Make an owner: keys on this device first, then registered at the host. Returns what goes on paper, once.
 
     Raises:
@@ -61,6 +68,13 @@ def create(folder: Folder, profile_of: Callable[[Secrets], Profile], lock: Lock,
     return made.paper
 
 
+class Session(NamedTuple):
+    """A user cloud that was appraised and unlocked: the attested connection, and the key it signs its journal with."""
+
+    client: AttestedClient
+    state_key: PublicKey
+
+
 class Account:
     """One owner's device. Opens the keystore at once; talks to host and user cloud only when asked.
 
@@ -76,8 +90,7 @@ class Account:
         self.host = HostClient(self.profile.host, self.owner, self._secrets.device_key)
         self.outbox = Outbox(folder.outbox, self.owner, self._secrets.writer_key, self._secrets.queue)
         self._log: OwnerState | None = None
-        self._cloud: AttestedClient | None = None
-        self._unlocked: Unlocked | None = None
+        self._session: Session | None = None
 
     def close(self) -> None:
         self.host.close()
@@ -85,9 +98,9 @@ class Account:
 
     def disconnect(self) -> None:
         """Forget the connection to the user cloud; the next request finds, appraises and unlocks it anew."""
-        if self._cloud is not None:
-            self._cloud.close()
-        self._cloud = self._unlocked = None
+        if self._session is not None:
+            self._session.client.close()
+        self._session = None
 
     def __enter__(self) -> Account:
         return self
@@ -103,7 +116,11 @@ class Account:
         Raises:
             DeviceError: ``owner-log-rewound`` when the host shows less than this device has seen, or another log.
         """
-        state, number, remembered = self._log, 0 if self._log is None else self._log.head.number + 1, self.folder.heads().owner
+        state, number, remembered = (
+            self._log,
+            0 if self._log is None else self._log.head.number + 1,
+            self.folder.heads().owner,
+        )
         while (envelope := self._log_object(number)) is not None:
             state = ownerlog.begin(self.owner, envelope) if state is None else ownerlog.fold(state, [envelope])
             number += 1
@@ -129,10 +146,9 @@ class Account:
         """Append an entry to the owner log; where another device was faster, sign it again on the new head."""
         for _ in range(8):
             state = self.log()
-            assert state.recipients is not None
             entry = owner.entry_after(self.owner, state.head, self._clock(), body, self._secrets.device_key)
             ownerlog.fold(state, [entry])
-            sealed = agefile.seal(entry, [state.recipients.log, state.recipients.recovery])
+            sealed = agefile.seal(entry, state.log_recipients())
             try:
                 self.host.put("owner-log", numbered(state.head.number + 1), sealed)
             except WaykeepError as error:
@@ -141,7 +157,9 @@ class Account:
                 continue
             self.log()
             return state.head.number + 1
-        raise DeviceError("owner-log-contended", "found the owner log ahead of this device eight times", hint="try again")
+        raise DeviceError(
+            "owner-log-contended", "found the owner log ahead of this device eight times", hint="try again"
+        )
 
     def _remember(self, **heads: Head | int) -> None:
         before = self.folder.heads()
@@ -157,14 +175,18 @@ class Account:
         return self.cloud().result
 
     def cloud(self) -> AttestedClient:
+        """The connection of `connect`."""
+        return self.connect().client
+
+    def connect(self) -> Session:
         """The owner's user cloud: located or launched by the host, appraised, and only then unlocked.
 
         Raises:
             AttestationError: Named by the rule that refused it; no key was handed over.
             DeviceError: ``state-key-refused``.
         """
-        if self._cloud is not None:
-            return self._cloud
+        if self._session is not None:
+            return self._session
         cloud = AttestedClient(
             self.host.cloud(),
             workload=USER_CLOUD,
@@ -184,8 +206,8 @@ class Account:
             cloud.close()
             raise
         self._check_journal(unlocked.journal)
-        self._cloud, self._unlocked = cloud, unlocked
-        return cloud
+        self._session = Session(cloud, unlocked.state_key)
+        return self._session
 
     def _unlock(self, cloud: AttestedClient) -> Unlocked:
         asked = Unlock(self._secrets.log, self._secrets.epochs, self.log().head, self.profile.trust.to_message())
@@ -195,7 +217,8 @@ class Account:
         remembered = self.folder.heads().journal
         if remembered is None:
             return
-        if head is None or head.number < remembered.number or (head.number == remembered.number and head != remembered):
+        behind = head is None or head.number < remembered.number
+        if behind or (head.number == remembered.number and head != remembered):
             raise DeviceError(
                 "journal-rewound",
                 f"the user cloud's journal ends before record {remembered.number}, which this device has seen",
@@ -227,8 +250,8 @@ class Account:
             raise DeviceError("epoch-withheld", f"the host does not show the statement of epoch {number}")
         return access.epoch(self.owner, state.inception.authority, envelope, number)
 
-    def upload(self, progress: Callable[[int, int], None] = lambda done, of: None) -> Accepted:
-        """Upload what waits, and forget what a signed head of the user cloud includes.
+    def send(self, progress: Callable[[int, int], None] = lambda done, of: None) -> list[str]:
+        """Put what waits into the store, as ciphertext; returns the names. Nothing is forgotten yet.
 
         Args:
             progress: ``progress(done, of)`` after each segment.
@@ -237,24 +260,31 @@ class Account:
         for done, name in enumerate(names):
             self.host.put("segments", name, self.outbox.sealed(name, epoch, self._clock()))
             progress(done + 1, len(names))
+        return names
+
+    def settle(self, names: list[str]) -> Accepted:
+        """Have the user cloud accept segments that were sent, and forget those that a head signed by it includes."""
         total = Accepted({}, {}, 0, b"")
-        for start in range(0, len(names), 256):
-            ask = encode_json(Accept(tuple(names[start : start + 256])))
+        for start in range(0, len(names), ACCEPT_AT_ONCE):
+            ask = encode_json(Accept(tuple(names[start : start + ACCEPT_AT_ONCE])))
             part = decode_json(self.cloud().request("POST", "/v1/segments", ask), Accepted, what="an upload's answer")
-            if any(outcome in ("accepted", "known") for outcome in part.outcome.values()):
+            done = [name for name, outcome in part.outcome.items() if outcome in SETTLED and name in names]
+            if done:
                 self._take_head(part.head)
-            for name, outcome in part.outcome.items():
-                if name in names and outcome in ("accepted", "known"):
-                    self.outbox.remove(name)
+            for name in done:
+                self.outbox.remove(name)
             total = Accepted(
                 total.outcome | part.outcome, total.detail | part.detail, total.rows_new + part.rows_new, part.head
             )
         return total
 
+    def upload(self, progress: Callable[[int, int], None] = lambda done, of: None) -> Accepted:
+        """`send`, then `settle`."""
+        return self.settle(self.send(progress))
+
     def _take_head(self, envelope: bytes) -> None:
         """Check a signed journal head and remember it. Nothing leaves the outbox without one."""
-        assert self._unlocked is not None
-        opened = dsse.open_(envelope, HEAD_TYPE, [self._unlocked.state_key])
+        opened = dsse.open_(envelope, HEAD_TYPE, [self.connect().state_key])
         found = decode_json(opened.payload, JournalHead, what="a journal head")
         if found.owner != self.owner:
             raise DeviceError("journal-head-foreign", "found a journal head of another owner")
@@ -280,10 +310,12 @@ class Account:
         """
         asked = Run(b64(randomness.token_bytes(16)), digest, parameters, from_ms, to_ms, self._clock())
         result = decode_json(
-            self.cloud().request("POST", "/v1/runs", encode_json(asked)), RunResult, limit=64 * MIB, what="a run's answer"
+            self.cloud().request("POST", "/v1/runs", encode_json(asked)),
+            RunResult,
+            limit=64 * MIB,
+            what="a run's answer",
         )
-        assert self._unlocked is not None
-        check_receipt(result, asked, self.owner, self._unlocked.state_key)
+        check_receipt(result, asked, self.owner, self.connect().state_key)
         return result
 
     def export_epoch(self, number: int) -> str:
@@ -291,6 +323,11 @@ class Account:
         if str(number) not in self._secrets.epochs:
             raise DeviceError("epoch-unknown", f"this device holds no secret of epoch {number}")
         return self._secrets.epochs[str(number)]
+
+    @property
+    def signer(self) -> SigningKey:
+        """The device key, which signs this device's requests and entries."""
+        return self._secrets.device_key
 
     @property
     def log_secret(self) -> str:
@@ -303,11 +340,3 @@ def _rewound(what: str, remembered: Head) -> DeviceError:
         f"the host shows {what}; this device has seen entry {remembered.number}",
         hint="the host lost or withholds entries, or shows another log; nothing was sent",
     )
-
-
-def heads_of(heads: Heads) -> dict[str, int | None]:
-    """Numbers of the remembered heads, for people."""
-    return {
-        "owner_log": heads.owner.number if heads.owner else None,
-        "journal": heads.journal.number if heads.journal else None,
-    }

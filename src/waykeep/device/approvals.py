@@ -65,7 +65,9 @@ def parameters_of(found: Bundle, settings: list[str]) -> dict[str, Value]:
 def window_of(log: OwnerState, digest: Digest, first: str, after: str) -> tuple[int, int]:
     """The window of a run: the days given, or else that of the newest approval of the algorithm."""
     approved = [a for a in log.approvals.values() if a.algorithm == digest]
-    from_ms, to_ms = (approved[-1].from_ms, approved[-1].to_ms) if approved else (day_ms("2001-01-01"), day_ms("2100-01-01"))
+    from_ms, to_ms = (
+        (approved[-1].from_ms, approved[-1].to_ms) if approved else (day_ms("2001-01-01"), day_ms("2100-01-01"))
+    )
     return day_ms(first) if first else from_ms, day_ms(after) if after else to_ms
 
 

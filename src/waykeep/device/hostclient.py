@@ -1,4 +1,7 @@
-"""The device's client of the host: ciphertext in and out, and "where is my user cloud?". Nothing the host says is believed."""
+"""The device's client of the host.
+
+Ciphertext in and out, and "where is my user cloud?". Nothing the host says is believed.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ from waykeep.formats.wire import MIB, decode_json, encode_json
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that must not leave the device but to the owner's appraised user cloud (log secret, epoch secrets).
 
-    Seeds are 32 bytes of Ed25519; ``log`` and ``epochs`` are age secret keys; ``queue`` is the age secret key of the outbox.
+    Seeds are 32 bytes of Ed25519; ``log`` and ``epochs`` are age secret keys; ``queue`` is the age secret key of the
+    outbox.
     """
 
     owner: OwnerId
@@ -107,5 +108,7 @@ def load(path: Path, lock: Lock) -> Secrets:
     try:
         data = path.read_bytes()
     except OSError:
-        raise DeviceError("keystore-missing", "found no keystore in this folder", hint="make one with 'waykeep init'") from None
+        raise DeviceError(
+            "keystore-missing", "found no keystore in this folder", hint="make one with 'waykeep init'"
+        ) from None
     return decode_json(lock.open(data), Secrets, what="the keystore")

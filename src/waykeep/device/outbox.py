@@ -1,7 +1,8 @@
 """The outbox: segments that this device has not seen accepted.
 
-A recording is queued under a key of the device's own, under a random name chosen once. It is encrypted to the epoch when it is uploaded,
-and those bytes are kept too, so that a retry sends the same. Only a journal head signed by the user cloud's state key removes it.
+A recording is queued under a key of the device's own, under a random name chosen once. It is encrypted to the epoch
+when it is uploaded, and those bytes are kept too, so that a retry sends the same. Only a journal head signed by the
+user cloud's state key removes it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Making an owner: keys, the inception, and the first entries of the owner log. Pure but for the randomness passed in."""
+"""Making an owner.
+
+Keys, the inception, and the first entries of the owner log. Pure but for the randomness passed in.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,10 @@ class Paper(msgspec.Struct, frozen=True):
 
 
 class NewOwner(msgspec.Struct, frozen=True):
-    """What `create` made: secrets for the keystore, the paper, and statements for the host, in the order they are put."""
+    """What `create` made.
+
+    Secrets for the keystore, the paper, and statements for the host, in the order they are put.
+    """
 
     secrets: Secrets
     paper: Paper

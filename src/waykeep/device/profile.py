@@ -64,7 +64,9 @@ class Folder:
         """Raises: DeviceError: ``folder-in-use``."""
         if self.keystore.exists() or (self.path / "profile.json").exists():
             raise DeviceError(
-                "folder-in-use", "found an owner in this folder already", hint="choose another with --home, or use this owner"
+                "folder-in-use",
+                "found an owner in this folder already",
+                hint="choose another with --home, or use this owner",
             )
         for folder in (self.path, self.outbox, self.log):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -88,7 +90,9 @@ class Folder:
             return decode_json((self.path / name).read_bytes(), kind, what=name)
         except OSError:
             raise DeviceError(
-                "profile-missing", "found no owner in this folder", hint="make one with 'waykeep init', or name a folder with --home"
+                "profile-missing",
+                "found no owner in this folder",
+                hint="make one with 'waykeep init', or name a folder with --home",
             ) from None
         except FormatError as error:
             raise DeviceError("profile-malformed", error.message, hint=f"restore {name} from a backup") from None

@@ -1,4 +1,7 @@
-"""Checking a run's receipt, by the owner alone: from the envelope, the rows and the state key that the owner log names."""
+"""Checking a run's receipt, by the owner alone.
+
+From the envelope, the rows and the state key that the owner log names.
+"""
 
 from __future__ import annotations
 
@@ -35,5 +38,7 @@ def check_receipt(result: RunResult, asked: Run, owner: OwnerId, state_key: Publ
         and receipt.result == sha256(unb64(result.salt, SALT_BYTES) + results.result_digest_bytes(result.rows))
     )
     if not fits:
-        raise DeviceError("receipt-mismatch", "found a receipt that is not of this run and these rows", hint="do not use the result")
+        raise DeviceError(
+            "receipt-mismatch", "found a receipt that is not of this run and these rows", hint="do not use the result"
+        )
     return receipt

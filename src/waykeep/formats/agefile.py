@@ -53,14 +53,16 @@ def open_(data: bytes, secrets: Sequence[str], *, limit: int, what: str) -> byte
         limit: The largest file in bytes that is tried; age adds less than 4 KiB and 1/4096 to a plaintext.
 
     Raises:
-        FormatError: ``too-large``, ``age-malformed``, ``age-header-too-large``, ``age-not-ours`` when no secret fits or the
-            file was changed (age does not tell the two apart).
+        FormatError: ``too-large``, ``age-malformed``, ``age-header-too-large``, ``age-not-ours`` when no secret fits or
+            the file was changed (age does not tell the two apart).
     """
     check_header(bounded(data, limit, what))
     try:
         return bytes(pyrage.decrypt(data, [parse_identity(text) for text in secrets]))
     except pyrage.DecryptError:
-        raise FormatError("age-not-ours", f"found {what} that none of the keys at hand opens, or that was changed") from None
+        raise FormatError(
+            "age-not-ours", f"found {what} that none of the keys at hand opens, or that was changed"
+        ) from None
 
 
 def recipient_of(secret: str) -> str:

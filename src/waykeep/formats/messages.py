@@ -1,7 +1,7 @@
 """What crosses the wires: bodies of HTTP requests and answers, and frames between the processes of a node.
 
-``docs/spec.md`` gives the same as tables. Every type is frozen and refuses unknown fields; bounds that a type cannot say are
-checked by the function that uses it.
+``docs/spec.md`` gives the same as tables. Every type is frozen and refuses unknown fields; bounds that a type cannot
+say are checked by the function that uses it.
 """
 
 from __future__ import annotations

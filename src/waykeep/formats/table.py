@@ -1,7 +1,7 @@
 """Tables as Parquet (at rest) and as Arrow IPC (in a pipe), with bounds.
 
-Parquet is zstd with delta encoding of integers: about 6 bytes a point on a phone's track. Reads start no thread, which a
-process that forks must not: neither Arrow's own (``use_threads``) nor that of its input (``pre_buffer``).
+Parquet is zstd with delta encoding of integers: about 6 bytes a point on a phone's track. Reads start no thread, which
+a process that forks must not: neither Arrow's own (``use_threads``) nor that of its input (``pre_buffer``).
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ def from_parquet(data: bytes, *, columns: list[str] | None = None) -> pa.Table:
     """
     try:
         file = pq.ParquetFile(
-            pa.BufferReader(data), pre_buffer=False, thrift_string_size_limit=1 << 20, thrift_container_size_limit=1 << 16
+            pa.BufferReader(data),
+            pre_buffer=False,
+            thrift_string_size_limit=1 << 20,
+            thrift_container_size_limit=1 << 16,
         )
         meta = file.metadata
         size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
@@ -58,8 +61,8 @@ def conform(table: pa.Table, stream: str) -> pa.Table:
     """A recorded stream's table in exactly the columns of its schema.
 
     Raises:
-        FormatError: ``columns-mismatch`` for other columns or types, ``value-out-of-range`` for a time before 2001 or after
-            2100, or a position off the globe.
+        FormatError: ``columns-mismatch`` for other columns or types, ``value-out-of-range`` for a time before 2001 or
+            after 2100, or a position off the globe.
     """
     wanted = streams.schema(stream)
     if table.column_names != wanted.names:

@@ -1,7 +1,7 @@
 """What separates a forked process from the others: uid, descriptors, no dumps, and an end with its parent.
 
-Only a process boundary isolates. What a machine cannot give (not root) is left out of the claims, and the policy of whoever appraises
-the evidence decides.
+Only a process boundary isolates. What a machine cannot give (not root) is left out of the claims, and the policy of
+whoever appraises the evidence decides.
 """
 
 from __future__ import annotations
@@ -78,4 +78,6 @@ def close_all_but(keep: tuple[int, ...]) -> None:
 
 def _prctl(option: int, value: int) -> None:
     if _libc.prctl(option, value, 0, 0, 0) != 0:
-        raise SupervisorError("isolation-missing", f"the kernel refuses prctl {option}: {os.strerror(ctypes.get_errno())}")
+        raise SupervisorError(
+            "isolation-missing", f"the kernel refuses prctl {option}: {os.strerror(ctypes.get_errno())}"
+        )

@@ -9,9 +9,9 @@ from waykeep.errors import SupervisorError
 from waykeep.formats.messages import (
     AssignAlgorithm,
     AssignCloud,
+    Event,
     EvidenceReply,
     EvidenceRequest,
-    Event,
     Ready,
 )
 from waykeep.formats.wire import decode_frame, encode_frame, frame_length

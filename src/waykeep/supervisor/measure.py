@@ -1,11 +1,12 @@
 """Measurements: one digest over the code that a supervisor or a workload runs.
 
-A measurement is SHA-256 over sorted lines ``<path> <sha256>`` of the Python files of its rooms, then lines
-``<distribution>==<version> <sha256>`` of its libraries, where the last is over what the distribution's RECORD says of its files in
-``site-packages`` (installers add scripts and byte code beside them, which differ from place to place and are left out). So two
-installations of the same version in different folders measure the same.
+A measurement is SHA-256 over the name of the part, sorted lines ``<path> <sha256>`` of the Python files of its rooms,
+then lines ``<distribution>==<version> <sha256>`` of its libraries, where the last is over what the distribution's
+RECORD says of its files in ``site-packages`` (installers add scripts and byte code beside them, which differ from place
+to place and are left out). So two installations of the same version in different folders measure the same.
 
-Platform ``insecure`` measures what lies on the disk when the supervisor starts; a confidential VM will measure the image.
+Platform ``insecure`` measures what lies on the disk when the supervisor starts; a confidential VM will measure the
+image.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from waykeep.attestation.appraisal import ReferenceValues
 from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
 from waykeep.errors import SupervisorError
 
-_BASE = ("errors.py", "formats", "authority", "attestation", "channel", "supervisor")
-ROOMS = {
-    "supervisor": (*_BASE, "vault", "usercloud", "algorithm"),
-    USER_CLOUD: (*_BASE, "vault", "usercloud"),
-    ALGORITHM: (*_BASE, "algorithm"),
-}
-"""Files and rooms of each part. A fork runs in one address space with its parent's imports, so each counts what it can reach."""
+_SUPERVISOR = ("__init__.py", "errors.py", "formats", "authority", "attestation", "supervisor", "node")
+_PRELOADED = (*_SUPERVISOR, "channel", "vault", "usercloud", "algorithm")
+ROOMS = {"supervisor": _SUPERVISOR, USER_CLOUD: _PRELOADED, ALGORITHM: _PRELOADED}
+"""Files and rooms of each part. Workloads are forked from one preloaded parent, where any module could change any
+other, so each counts all of them; the supervisor's own process imports none. The first line of what is hashed is the
+part's name.
+"""
 
 LIBRARIES = (
     "anyio",
@@ -58,7 +59,7 @@ def measure(part: str, root: Path | None = None) -> str:
         root: The package's folder; the running one by default.
     """
     digest = hashlib.sha256()
-    for line in [*_sources(part, root or Path(waykeep.__file__).parent), *_libraries()]:
+    for line in [part, *_sources(part, root or Path(waykeep.__file__).parent), *_libraries()]:
         digest.update(line.encode() + b"\n")
     return "sha256:" + digest.hexdigest()
 
@@ -92,7 +93,9 @@ def _library(name: str) -> str:
     found = distribution(name)
     record = found.read_text("RECORD")
     if record is None:
-        raise SupervisorError("library-unmeasured", f"found no RECORD of {name}", hint="install the locked packages with pip")
+        raise SupervisorError(
+            "library-unmeasured", f"found no RECORD of {name}", hint="install the locked packages with pip"
+        )
     rows = sorted(
         f"{path} {digest}"
         for path, digest, _ in csv.reader(record.splitlines())

@@ -1,4 +1,7 @@
-"""A node's processes: forks them through the preloaded parent, binds each for life, and answers its requests for evidence."""
+"""A node's processes.
+
+Forks them through the preloaded parent, binds each for life, and answers its requests for evidence.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,9 @@ from waykeep.formats.ids import OwnerId, parse_digest, parse_owner_id, sha256
 from waykeep.formats.messages import (
     AssignAlgorithm,
     AssignCloud,
+    Event,
     EvidenceReply,
     EvidenceRequest,
-    Event,
     Launched,
     Ready,
 )
@@ -69,7 +72,10 @@ class Node:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def listen_to_zygote(self, gone: Callable[[], None]) -> None:
-        """Begin to take the parent's notices; ``gone`` is called when it died, and this node can start nothing any more."""
+        """Begin to take the parent's notices.
+
+        ``gone`` is called when it died, and this node can start nothing any more.
+        """
         self._gone = gone
         self._zygote.setblocking(False)
         asyncio.get_running_loop().add_reader(self._zygote, self._notice)
@@ -100,7 +106,10 @@ class Node:
             return Launched(self._listen, process.ready.result(), True)
 
     async def algorithm(self, digest: str, bundle: bytes) -> Launched:
-        """A new algorithm service for one run. Raises: SupervisorError: ``digest-mismatch``, ``too-many``, ``start-failed``."""
+        """A new algorithm service for one run.
+
+        Raises: SupervisorError: ``digest-mismatch``, ``too-many``, ``start-failed``.
+        """
         if sha256(bundle) != parse_digest(digest):
             raise SupervisorError("digest-mismatch", "found a bundle that has not this digest", status=409)
         if self.algorithms() >= MAX_ALGORITHMS:
@@ -112,13 +121,19 @@ class Node:
         return Launched(self._listen, process.ready.result(), True)
 
     def _claim_home(self, owner: OwnerId) -> int | None:
-        """Give the owner's folder to their user cloud's uid. The store is the host's: a link in its place is not followed."""
+        """Give the owner's folder to their user cloud's uid.
+
+        The store is the host's: a link in its place is not followed.
+        """
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
             home = os.open(self._store / "owners" / owner, flags)
         except OSError:
             raise SupervisorError(
-                "owner-unknown", "found no folder of this owner in the store", hint="register the owner first", status=404
+                "owner-unknown",
+                "found no folder of this owner in the store",
+                hint="register the owner first",
+                status=404,
             ) from None
         try:
             if self._uids is None:

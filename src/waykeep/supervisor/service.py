@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import stat
 import time
 import traceback
 from collections.abc import Callable
@@ -35,7 +36,10 @@ log = logging.getLogger("waykeep.supervisor")
 
 @dataclass(frozen=True)
 class Settings:
-    """Where a supervisor keeps and finds things. ``state`` holds the software root of platform ``insecure`` and the uids."""
+    """Where a supervisor keeps and finds things.
+
+    ``state`` holds the software root of platform ``insecure`` and the uids.
+    """
 
     socket: Path
     state: Path
@@ -46,6 +50,7 @@ class Settings:
 def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
     """Run until SIGTERM or SIGINT. ``load`` imports the workloads, in the preloaded parent only."""
     isolation.not_dumpable()
+    _check_reachable(settings.store)
     # Measured before anything is imported into the parent, so that what is forked is what was measured.
     measured = {part: measure(part) for part in ("supervisor", USER_CLOUD, ALGORITHM)}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -54,13 +59,24 @@ def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
         try:
             ours.close()
             zygote.run(theirs, supervisor, load)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 - the process ends in the next line
             # The parent knows nothing of an owner, so its own trace may be logged; a child's never is.
             traceback.print_exc()
         finally:
             os._exit(1)
     theirs.close()
     asyncio.run(_main(settings, ours, measured))
+
+
+def _check_reachable(store: Path) -> None:
+    """Whether processes with uids of their own can reach the store. Raises: SupervisorError: ``store-unreachable``."""
+    closed = [folder for folder in (store, *store.parents) if not folder.stat().st_mode & stat.S_IXOTH]
+    if os.geteuid() == 0 and closed:
+        raise SupervisorError(
+            "store-unreachable",
+            f"user clouds have uids of their own and cannot pass a folder above the store ({closed[-1].name or '/'})",
+            hint="chmod o+x that folder, or put the store elsewhere",
+        )
 
 
 async def _main(settings: Settings, parent: socket.socket, measured: dict[str, str]) -> None:
@@ -130,7 +146,9 @@ def software_root(state: Path) -> SigningKey:
         os.replace(staging, path)  # whole or not at all; a root that is lost to a crash was trusted by nobody yet
     seed = path.read_bytes()
     if len(seed) != 32:
-        raise SupervisorError("root-damaged", "found a software root that has not 32 bytes", hint=f"delete {path.name} to make a new one")
+        raise SupervisorError(
+            "root-damaged", "found a software root that has not 32 bytes", hint=f"delete {path.name} to make a new one"
+        )
     root = SigningKey(seed)
     (state / "insecure-root.pub").write_text(root.public + "\n")
     return root

@@ -1,8 +1,8 @@
 """The preloaded parent: it has imported and run everything once, holds no secret, and forks.
 
-It was itself forked from the supervisor before that made a key, so no child's memory ever held one. It has one thread: a fork copies
-only the thread that calls it. It talks with the supervisor over one socket (a packet a message), reaps what it forked, and ends, with all
-of it, when the supervisor does.
+It was itself forked from the supervisor before that made a key, so no child's memory ever held one. It has one thread:
+a fork copies only the thread that calls it. It talks with the supervisor over one socket (a packet a message), reaps
+what it forked, and ends, with all of it, when the supervisor does.
 """
 
 from __future__ import annotations
@@ -69,7 +69,10 @@ class Exited(msgspec.Struct, frozen=True, tag="exited"):
 
 @dataclass
 class _Family:
-    """Live children by pidfd, and each front's child, which it takes along. A child that ends leaves its front to answer."""
+    """Live children by pidfd, and each front's child, which it takes along.
+
+    A child that ends leaves its front to answer.
+    """
 
     pids: dict[int, int] = field(default_factory=dict)
     partner: dict[int, int] = field(default_factory=dict)
@@ -144,7 +147,10 @@ def _fork(body: Callable[[], None], uid: int | None, keep: tuple[int, ...]) -> i
 
 
 def _fork_child(workloads: Workloads, read: int, write: int, uid: int | None) -> int:
-    """Fork an author's process as the first of a PID namespace, where the kernel lets us; the sandbox reports whether it is."""
+    """Fork an author's process as the first of a PID namespace, where the kernel lets us.
+
+    The sandbox reports whether it is.
+    """
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     namespace = _libc.unshare(_CLONE_NEWPID) == 0
     parent = os.getpid()

@@ -1,6 +1,7 @@
 """A user cloud's state: bound to one owner for life, locked until the owner's device hands it keys.
 
-Everything here blocks and runs under one lock, in a worker thread. Nothing reads a clock: times come from the owner's signed requests.
+Everything here blocks and runs under one lock, in a worker thread. Nothing reads a clock: times come from the owner's
+signed requests.
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ from waykeep.formats.messages import Accepted, Head, Status, StreamStatus, Unloc
 from waykeep.vault import segments
 from waykeep.vault.objects import Journal, Reader, Store
 from waykeep.vault.segments import EpochKey, Segment
+
+
+_LOCKED = UserCloudError(
+    "locked", "found no keys: this user cloud was started and not unlocked yet", hint="unlock it", status=409
+)
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -58,20 +64,27 @@ class Cloud:
     # -- unlocking -----------------------------------------------------------------------------------------------------
 
     def look(self, asked: Unlock) -> OwnerState:
-        """The owner log under the secret in a request that is not verified yet: it names the keys that may have signed it."""
+        """The owner log under the secret in a request that is not verified yet.
+
+        It names the keys that may have signed it.
+        """
         with self._lock:
             return Reader(self._store, self.owner, asked.log_secret).owner_log(self._log, asked.owner_head)
 
     def unlock(self, asked: Unlock, log: OwnerState) -> Unlocked:
-        """Take keys over, after the request was verified under ``log``. May be repeated, with more epochs or a newer head.
+        """Take keys over, after the request was verified under ``log``. May be repeated, with more epochs or a newer
+        head.
 
         Raises:
             UserCloudError: ``log-secret-mismatch``, ``epoch-secret-mismatch``, ``epoch-unknown``.
         """
         with self._lock:
             reader = Reader(self._store, self.owner, asked.log_secret)
-            if log.recipients is None or agefile.recipient_of(asked.log_secret) != log.recipients.log:
-                raise UserCloudError("log-secret-mismatch", "found a log secret that the owner log does not name", status=403)
+            recipients = log.log_recipients()
+            if agefile.recipient_of(asked.log_secret) != recipients[0]:
+                raise UserCloudError(
+                    "log-secret-mismatch", "found a log secret that the owner log does not name", status=403
+                )
             epochs = dict(self._keys.epochs) if self._keys else {}
             statements = reader.epochs(log)
             for text, secret in asked.epochs.items():
@@ -79,9 +92,10 @@ class Cloud:
                 if number not in statements:
                     raise UserCloudError("epoch-unknown", "found a secret of an epoch that the owner log does not name")
                 if agefile.recipient_of(secret) != statements[number].recipient:
-                    raise UserCloudError("epoch-secret-mismatch", f"found a secret that is not epoch {number}'s", status=403)
+                    raise UserCloudError(
+                        "epoch-secret-mismatch", f"found a secret that is not epoch {number}'s", status=403
+                    )
                 epochs[number] = EpochKey(number, secret, statements[number].recipient)
-            recipients = (log.recipients.log, log.recipients.recovery)
             written = Journal(self._store, self.owner, self.state_key, recipients, secrets.token_bytes)
             first = self._keys is None
             self._log, self._keys = log, Keys(reader, epochs, trust.from_message(asked.appraisal), written)
@@ -89,7 +103,10 @@ class Cloud:
             if first:
                 self._sweep()
             return Unlocked(
-                self.state_key.public, self.state_key.public in log.state_keys, self._journal.head, tuple(sorted(epochs))
+                self.state_key.public,
+                self.state_key.public in log.state_keys,
+                self._journal.head,
+                tuple(sorted(epochs)),
             )
 
     def _sweep(self) -> None:
@@ -111,14 +128,14 @@ class Cloud:
         if self._stopped is not None:
             raise self._stopped
         if self._keys is None:
-            raise UserCloudError(
-                "locked", "found no keys: this user cloud was started and not unlocked yet", hint="unlock it", status=409
-            )
+            raise _LOCKED
         return self._keys
 
     @property
     def log(self) -> OwnerState:
-        assert self._log is not None
+        """The owner log as it was last read. Raises as `keys` does."""
+        if self._log is None:
+            raise _LOCKED
         return self._log
 
     def refresh(self) -> OwnerState:
@@ -150,7 +167,10 @@ class Cloud:
             return self.keys.journal.head(self._journal, self.log)
 
     def accept(self, names: tuple[str, ...]) -> Accepted:
-        """Check uploaded segments and record those that bring new rows, in one record. What is refused changes nothing."""
+        """Check uploaded segments and record those that bring new rows, in one record.
+
+        What is refused changes nothing.
+        """
         with self._lock:
             outcome: dict[str, str] = {}
             detail: dict[str, str] = {}

@@ -18,7 +18,8 @@ def fetch_bundle(host_url: str, digest: Digest) -> Bundle:
     """The bundle of a digest, checked against it.
 
     Raises:
-        UserCloudError: ``host-unreachable``, ``bundle-changed`` when the host gave another one; and the host's refusals.
+        UserCloudError: ``host-unreachable``, ``bundle-changed`` when the host gave another one; and the host's
+            refusals.
     """
     found = bundle.load(_ask("GET", f"{host_url}/v1/bundles/{digest}", limit=2 * MIB))
     if found.digest != digest:
@@ -48,7 +49,9 @@ def _ask(method: str, url: str, *, limit: int) -> bytes:
                 parts.append(part)
             body, status = b"".join(parts), response.status
     except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-        raise UserCloudError("host-unreachable", f"found no answer of the host ({type(error).__name__})", status=502) from None
+        raise UserCloudError(
+            "host-unreachable", f"found no answer of the host ({type(error).__name__})", status=502
+        ) from None
     if status >= 400:
         raise problem.decode(body)
     return body

@@ -1,4 +1,7 @@
-"""A user cloud's HTTP: every request but the one for evidence is signed by a device of its owner, for this very process."""
+"""A user cloud's HTTP.
+
+Every request but the one for evidence is signed by a device of its owner, for this very process.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,8 @@ class Routes:
         """The body of a request that a device of the owner signed.
 
         Raises:
-            AuthorityError: ``foreign-request`` (403) when the key is none of this owner's devices; others as `verify` does.
+            AuthorityError: ``foreign-request`` (403) when the key is none of this owner's devices; others as `verify`
+                does.
         """
         body = await read_body(request, MAX_JSON)
         log = await anyio.to_thread.run_sync(self._cloud.refresh)

@@ -1,7 +1,8 @@
 """One run of an approved algorithm: steps 4 to 7 of the main job, in the order that makes each safe.
 
-Authorized before anything is fetched; the bundle is checked against its digest; the granted rows alone are read; the algorithm service
-is appraised before a row is sent; the result is checked again here; what is kept and the receipt are durable before the owner sees them.
+Authorized before anything is fetched; the bundle is checked against its digest; the granted rows alone are read; the
+algorithm service is appraised before a row is sent; the result is checked again here; what is kept and the receipt are
+durable before the owner sees them.
 """
 
 from __future__ import annotations
@@ -139,7 +140,10 @@ class Runner:
         return rows, service.result
 
     def _store(self, plan: ReadPlan, bundle: Bundle, rows: list[results.Row]) -> SegmentEntry:
-        """Keep the result as a derived segment. Durable before the record that names it; unnamed ones are swept away."""
+        """Keep the result as a derived segment.
+
+        Durable before the record that names it; unnamed ones are swept away.
+        """
         cloud = self._cloud
         epoch = cloud.keys.epochs[max(cloud.keys.epochs)]
         names = [field.name for field in bundle.manifest.output.fields]

@@ -1,7 +1,8 @@
 """Runs a user cloud's whole path once, in the parent that forks: a child's first use then costs 7 ms, not 150.
 
-It also makes sure that a child imports nothing: with a uid of its own it may not even reach the interpreter's files. The owner here is made
-up, their keys are forgotten at once, their store is deleted, and every thread has ended when `warm` returns.
+It also makes sure that a child imports nothing: with a uid of its own it may not even reach the interpreter's files.
+The owner here is made up, their keys are forgotten at once, their store is deleted, and every thread has ended when
+`warm` returns.
 """
 
 from __future__ import annotations

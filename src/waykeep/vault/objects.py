@@ -56,7 +56,8 @@ class Reader:
         return agefile.open_(data, [self._secret], limit=2 * MIB, what=f"an object of {room}")
 
     def owner_log(self, state: OwnerState | None, known: Head) -> OwnerState:
-        """The owner log folded on from ``state`` (from its inception if None), at least up to the head that the device knows.
+        """The owner log folded on from ``state`` (from its inception if None), at least up to the head that the device
+        knows.
 
         Raises:
             VaultError: ``owner-log-behind`` when the store does not hold that head.

@@ -53,18 +53,24 @@ def open_(data: bytes, owner: OwnerState, epochs: Mapping[int, EpochKey]) -> Seg
     derived = streams.is_derived(streams.parse_stream(header.stream))
     signers = owner.state_keys if derived else owner.writers
     if opened.signer not in signers:
-        raise AuthorityError("signer-unknown", "found a segment by a writer that the owner log does not name", status=403)
+        raise AuthorityError(
+            "signer-unknown", "found a segment by a writer that the owner log does not name", status=403
+        )
     source = "derived" if derived else owner.writers[opened.signer].source
     if header.kind != ("derived" if derived else "recorded") or header.source != source:
         raise VaultError("segment-kind", "found a segment whose kind or source is not its writer's", status=403)
     if header.epoch != number or header.recipient != epochs[number].recipient:
-        raise VaultError("segment-epoch", "found a segment whose header names another epoch than it is encrypted to", status=403)
+        raise VaultError(
+            "segment-epoch", "found a segment whose header names another epoch than it is encrypted to", status=403
+        )
     parquet = segment.payload(rest, header.payload_length)
     if sha256(parquet) != header.payload:
         raise VaultError("segment-payload", "found a segment whose payload does not fit its header", status=403)
     rows = table.from_parquet(parquet)
     if rows.num_rows != header.rows or (rows.num_rows == 0 and not derived):
-        raise VaultError("segment-payload", f"found {rows.num_rows} rows where the header says {header.rows}", status=403)
+        raise VaultError(
+            "segment-payload", f"found {rows.num_rows} rows where the header says {header.rows}", status=403
+        )
     return Segment(header, opened.signer, rows if derived else table.conform(rows, header.stream))
 
 
@@ -80,7 +86,10 @@ def _decrypt(data: bytes, epochs: Mapping[int, EpochKey]) -> tuple[int, bytes]:
 
 
 def entry(name: str, found: Segment, rows_new: int, window: tuple[int, int] | None = None) -> SegmentEntry:
-    """The catalogue's line. ``window`` is the run's window of time for a derived segment, whose rows have no ``ts_ms``."""
+    """The catalogue's line.
+
+    ``window`` is the run's window of time for a derived segment, whose rows have no ``ts_ms``.
+    """
     rows, box = found.rows, None
     if window is None:
         times = rows.column("ts_ms").to_numpy()
@@ -130,7 +139,12 @@ def select(catalogue: Mapping[str, SegmentEntry], stream: str, from_ms: int, to_
 
 
 def read(
-    parts: Iterable[tuple[SegmentEntry, Segment]], owner: OwnerId, stream: str, columns: tuple[str, ...], from_ms: int, to_ms: int
+    parts: Iterable[tuple[SegmentEntry, Segment]],
+    owner: OwnerId,
+    stream: str,
+    columns: tuple[str, ...],
+    from_ms: int,
+    to_ms: int,
 ) -> pa.Table:
     """The rows of opened segments within a window, each record once, in the given columns.
 

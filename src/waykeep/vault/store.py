@@ -1,9 +1,10 @@
 """A store in a local directory whose acknowledged writes are durable.
 
-A put is create-only: the bytes go to a file without a name (``O_TMPFILE``), are synced, get their name with one ``linkat`` (which fails
-if it is taken), and the directory is synced. So after ``kill -9`` or power loss at any instruction what was acknowledged is there, nothing
-half-written is visible, and no staging file is left. Object stores (S3) will stand behind the same methods, through obstore; its local
-store neither syncs nor is free of staging files (``docs/adr/0003``).
+A put is create-only: the bytes go to a file without a name (``O_TMPFILE``), are synced, get their name with one
+``linkat`` (which fails if it is taken), and the directory is synced. So after ``kill -9`` or power loss at any
+instruction what was acknowledged is there, nothing half-written is visible, and no staging file is left. Object stores
+(S3) will stand behind the same methods, through obstore; its local store neither syncs nor is free of staging files
+(``docs/adr/0003``).
 """
 
 from __future__ import annotations
@@ -109,7 +110,10 @@ class DirectoryStore:
         self._sync(self._root)
 
     def create_owner(self, owner: str) -> None:
-        """Make an owner's folders, durably. A user cloud has a uid of its own; its folder admits that uid and the host's group."""
+        """Make an owner's folders, durably.
+
+        A user cloud has a uid of its own; its folder admits that uid and the host's group.
+        """
         home = self._root / "owners" / owner
         made = [self._root / "owners", home, *(home / room for room in ROOMS)]
         for path in made:

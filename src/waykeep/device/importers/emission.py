@@ -10,24 +10,24 @@ An entry is refused by the first of these rules that it breaks:
 3. ``key-malformed``: ``metadata.key`` names a stream.
 4. ``time-impossible``: ``metadata.write_ts`` and ``data.ts`` are there and lie between 2001 and 2100.
 5. ``value-out-of-range``: the time zone has the form of an IANA name, or is missing (then it is the empty text).
-6. ``entry-malformed`` for a missing value that its stream needs, ``value-out-of-range`` for one of another type or out of
-   its range: each stream's columns stand below. A null is the same as a missing value.
+6. ``entry-malformed`` for a missing value that its stream needs, ``value-out-of-range`` for one of another type or out
+   of its range: each stream's columns stand below. A null is the same as a missing value.
 7. ``entry-repeated``, ``entry-conflicts``: no entry kept before has its stream, time of writing and time.
 
-Times are rounded to the millisecond and values to the unit of their column, half to even. What a phone reports as unknown
-(a negative speed or heading; Android's altitude 0 without a fix stays 0) is null, and a motion activity without confidence
-has confidence 0.
+Times are rounded to the millisecond and values to the unit of their column, half to even. What a phone reports as
+unknown (a negative speed or heading) is null; Android's altitude 0 where it has none stays 0. A motion activity without
+confidence has confidence 0.
 
-Keys without columns go whole to ``json/<key>``, without the white space between tokens; where such an entry has no ``ts``
-(labels that a person set, configuration), its time is the time of writing. The ids that e-mission gave the user and the
-entry (``user_id``, ``_id``) stay in those texts, inside the ciphertext, and are dropped everywhere else.
+Entries of keys without columns go whole to ``json/<key>``, but for the white space between tokens; where such an entry
+has no ``ts`` (labels that a person set, configuration), its time is the time of writing. The ids that e-mission gave
+the user and the entry (``user_id``, ``_id``) stay in those texts, inside the ciphertext, and are dropped everywhere
+else.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -107,7 +107,8 @@ _COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
 """Per key, its stream and the columns between the times and the zone, in the order of the stream's schema."""
 
 
-class _Record(NamedTuple):
+# No cycle can go through a record; that the garbage collector need not look at each of them halves the time.
+class _Record(msgspec.Struct, frozen=True, gc=False):
     """One entry that is kept, `index` its place in the file."""
 
     index: int
@@ -127,7 +128,7 @@ def read(data: bytes) -> Imported:
     kept: dict[str, dict[tuple[int, int], _Record]] = {}
     zones: set[str] = set()
     refused: list[Refusal] = []
-    for index, text in enumerate(texts):
+    for index, text in enumerate(map(bytes, texts)):
         value, fault = entries.read(text)
         try:
             if fault is not None:
@@ -159,11 +160,7 @@ def _record(index: int, value: object, text: bytes) -> tuple[str, _Record]:
     """Rules 2 to 6."""
     if not isinstance(value, dict):
         raise DeviceError("entry-malformed", f"found {_kind(value)}, expected an object with metadata and data")
-    metadata, data = value.get("metadata"), value.get("data")
-    for name, part in (("metadata", metadata), ("data", data)):
-        if not isinstance(part, dict):
-            raise DeviceError("entry-malformed", f"found {_kind(part)} as {name}, expected an object")
-    assert isinstance(metadata, dict) and isinstance(data, dict)
+    metadata, data = _object(value, "metadata"), _object(value, "data")
     key = metadata.get("key")
     if not isinstance(key, str):
         raise DeviceError("key-malformed", f"found {_kind(key)} as key, expected text")
@@ -179,6 +176,13 @@ def _record(index: int, value: object, text: bytes) -> tuple[str, _Record]:
         zone = _zone(metadata.get("time_zone"))
         values = tuple([_number(data.get(column.field), column) for column in columns])
     return stream, _Record(index, ts_ms, write_ms, values, zone)
+
+
+def _object(entry: dict[str, object], name: str) -> dict[str, object]:
+    part = entry.get(name)
+    if not isinstance(part, dict):
+        raise DeviceError("entry-malformed", f"found {_kind(part)} as {name}, expected an object")
+    return part
 
 
 def _json_stream(key: str) -> str:

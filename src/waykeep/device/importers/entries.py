@@ -1,9 +1,9 @@
 """The JSON of a recording: cut into entries without reading them, then each entry read once and strictly.
 
 Strictly means that no two readers can differ about an entry: UTF-8, no name twice in one object, no half of a surrogate
-pair, no number that is no number (RFC 8259 and I-JSON, RFC 7493). One bad entry is refused alone, and only a file that is
-no JSON at all, or too large, is refused whole. ``NaN`` and ``Infinity`` are no JSON, but Python's ``json`` writes them, so
-they cost their entry only.
+pair, no number that is no number (RFC 8259 and I-JSON, RFC 7493). One bad entry is refused alone, and only a file that
+is no JSON at all, or too large, is refused whole. ``NaN`` and ``Infinity`` are no JSON, but Python's ``json`` writes
+them, so they cost their entry only.
 
 msgspec does the work at some 200 MB/s; Python's reader, which tells more, is asked only where msgspec objects or could
 have missed a name that stands twice.
@@ -39,12 +39,12 @@ _DECODER = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder()
 
 
-def split(data: bytes) -> list[bytes]:
+def split(data: bytes) -> list[msgspec.Raw]:
     """Cut a recording into the JSON texts of its entries.
 
     Raises:
-        DeviceError: ``recording-too-large``; ``recording-not-json``; ``recording-not-entries`` when it is no array, or an
-            array without a single object.
+        DeviceError: ``recording-too-large``; ``recording-not-json``; ``recording-not-entries`` when it is no array, or
+            an array that holds other things but not one object.
     """
     if len(data) > MAX_BYTES:
         raise DeviceError("recording-too-large", f"found {len(data)} bytes, at most {MAX_BYTES} are read", status=413)
@@ -54,12 +54,12 @@ def split(data: bytes) -> list[bytes]:
     try:
         if data.count(b",") > _MAX_COMMAS:
             raise msgspec.DecodeError
-        texts = [bytes(raw) for raw in msgspec.json.decode(data, type=list[msgspec.Raw])]
+        texts = msgspec.json.decode(data, type=list[msgspec.Raw])
     except (msgspec.DecodeError, RecursionError):
         texts = _split_slowly(data, start + 1)
     if len(texts) > MAX_ENTRIES:
         raise _too_many()
-    if texts and not any(text.startswith(b"{") for text in texts):
+    if texts and not any(bytes(text).startswith(b"{") for text in texts):
         raise DeviceError("recording-not-entries", "found a list without one object, expected a list of entries")
     return texts
 
@@ -76,11 +76,11 @@ def _refuse_other(data: bytes) -> None:
     )
 
 
-def _split_slowly(data: bytes, position: int) -> list[bytes]:
+def _split_slowly(data: bytes, position: int) -> list[msgspec.Raw]:
     # Bytes that are no UTF-8 become halves of surrogate pairs and back again: `read` refuses their entry alone.
     text = data.decode("utf-8", "surrogateescape")
     reader = json.JSONDecoder(parse_int=float)
-    texts: list[bytes] = []
+    texts: list[msgspec.Raw] = []
     position = _skip(text, position)
     if text.startswith("]", position):
         position += 1
@@ -91,7 +91,7 @@ def _split_slowly(data: bytes, position: int) -> list[bytes]:
     return texts
 
 
-def _read_items(reader: json.JSONDecoder, text: str, position: int, texts: list[bytes]) -> int:
+def _read_items(reader: json.JSONDecoder, text: str, position: int, texts: list[msgspec.Raw]) -> int:
     while True:
         if len(texts) == MAX_ENTRIES:
             raise _too_many()
@@ -101,7 +101,7 @@ def _read_items(reader: json.JSONDecoder, text: str, position: int, texts: list[
             raise _not_json() from None
         except RecursionError:
             raise DeviceError("recording-not-json", "found lists or objects nested too deep to be read") from None
-        texts.append(text[position:end].encode("utf-8", "surrogateescape"))
+        texts.append(msgspec.Raw(text[position:end].encode("utf-8", "surrogateescape")))
         position = _skip(text, end)
         if text.startswith("]", position):
             return position + 1
@@ -129,18 +129,19 @@ def read(text: bytes) -> tuple[object, DeviceError | None]:
 
     Returns:
         Its value, and what is wrong with it as JSON, if anything: ``entry-malformed``, ``value-not-finite`` or
-        ``value-out-of-range``. A value with a fault is good for naming the entry (its key), for nothing else; it is None
-        where the text cannot be read at all.
+        ``value-out-of-range``. A value with a fault is good for naming the entry (its key), for nothing else; it is
+        None where the text cannot be read at all.
     """
     if len(text) > MAX_ENTRY_BYTES:
         return None, DeviceError("entry-malformed", f"found {len(text)} bytes, an entry has at most {MAX_ENTRY_BYTES}")
+    value: object = None
+    fault: DeviceError | None = None
     try:
         value = _DECODER.decode(text)
         # A name that stands twice is lost by decoding, and its colon with it. Only an escape could make up for one.
         sure = b"\\u" not in text and text.count(b":") == _ENCODER.encode(value).count(b":")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         sure = False
-    fault = None
     if not sure:
         try:
             value, fault = _read_slowly(text)

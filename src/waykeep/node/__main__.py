@@ -1,0 +1,46 @@
+"""``python -I -m waykeep.node``: a node's supervisor.
+
+A program of its own, and a small one, because everything that shares its address space is measured: neither the command
+line nor its libraries do. ``waykeep supervisor serve`` becomes it by `exec`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from waykeep.errors import WaykeepError
+from waykeep.supervisor.service import Settings, serve
+from waykeep.supervisor.zygote import Workloads
+
+
+def workloads() -> Workloads:
+    """What the preloaded parent can fork into; called there, and nowhere else."""
+    from waykeep.algorithm import preload
+
+    # First: it sets what numpy and pyarrow read once, when they are imported.
+    preload.warm()
+    from waykeep.algorithm import child, front
+    from waykeep.usercloud import process, warm
+
+    return Workloads(warm=warm.warm, user_cloud=process.main, front=front.main, child=child.main)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(prog="waykeep.node", description=__doc__)
+    for name in ("state", "store", "socket"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--listen", default="127.0.0.1")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    serve(Settings(socket=given.socket, state=given.state, store=given.store, listen=given.listen), workloads)
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except WaykeepError as error:
+        sys.stderr.write(f"error: {error.rule}: {error.message}\nhint: {error.hint}\n")
+        sys.exit(error.exit_code)
