@@ -70,7 +70,8 @@ def test_an_honest_algorithm_gets_its_rows_and_parameters(zygote: Zygote) -> Non
     source = (
         "import pyarrow.compute as pc\nimport helpers.words as words\n"
         "def run(tables, parameters):\n"
-        "    assert sorted(tables) == ['location'] and tables['location'].column_names == ['ts_ms', 'lat_e7', 'lon_e7']\n"
+        "    assert sorted(tables) == ['location']\n"
+        "    assert tables['location'].column_names == ['ts_ms', 'lat_e7', 'lon_e7']\n"
         "    print('nobody reads this')\n"
         "    count = tables['location'].num_rows * parameters['times']\n"
         "    return [{'mode': words.MODE, 'count': count, 'done': pc.max(tables['location']['lat_e7']).as_py() > 0}]\n"

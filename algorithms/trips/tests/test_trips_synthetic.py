@@ -181,12 +181,24 @@ def test_flight_there_and_back_keeps_what_was_there() -> None:
     assert len(trips(recorded)) == 6
 
 
-def test_jump_within_a_stay_cuts_it_there_and_not_beyond() -> None:
-    """A step of 150 m in one second, of fixes said to be good for 3 m, in a place where all lies within 200 m."""
-    here = [(START_MS + i * 30_000, 52.5, 13.4, 3.0) for i in range(40)]
-    there = [(here[-1][0] + 1000 + i * 30_000, 52.50135, 13.4, 3.0) for i in range(40)]
-    assert trips([*here, *there], min_trip_m=100) == []
-    assert len(trips([*here, *((at + 300_000, *rest) for at, *rest in there)], min_trip_m=100)) == 1  # type: ignore[list-item]
+def jumping(fixes: list[Fix], north_m: float) -> list[Fix]:
+    """The fixes, and the last one's place, moved north at once, for another hour; all said to be good for 3 m."""
+    at, lat, lon, _ = fixes[-1]
+    moved = [(at + 1000 + i * 30_000, lat + north_m / 111_195, lon, 3.0) for i in range(120)]
+    return [*((fix[0], fix[1], fix[2], 3.0) for fix in fixes), *moved]
+
+
+def test_jump_within_a_small_place_is_no_trip() -> None:
+    assert trips(jumping(android((Step(3600),), noise_m=2.0), 150.0), min_trip_m=100) == []
+
+
+def test_time_before_a_jump_is_no_stay_with_the_time_after_it() -> None:
+    """Two minutes after a drive the place jumps by 150 m in a second: what happened at the drive's end is not known."""
+    arrived = android((Step(1800), Step(600, 15.0), Step(120)), noise_m=2.0)
+    (drive,) = trips(jumping(arrived, 150.0))
+    assert drive["gap"]
+    (smooth,) = trips(jumping(arrived, 20.0))
+    assert not smooth["gap"]
 
 
 def test_latest_trips_are_kept_when_there_are_too_many() -> None:

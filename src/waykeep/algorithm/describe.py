@@ -80,7 +80,7 @@ def _output(manifest: Manifest) -> Iterator[str]:
     for field in output.fields:
         yield f"    - {field.name}: {_domain(field.domain)}"
         yield from _wrapped(field.meaning, 6)
-    yield from _wrapped(f"One run can tell at most {_bits(result_bits(manifest))}. Nothing else leaves the run.", 2)
+    yield from _wrapped(f"One run can tell at most {_bits(result_bits(manifest))}. No other answer leaves it.", 2)
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:

@@ -45,8 +45,8 @@ def opening(data: ReportData) -> Html:
     people = words.counted(len(data.owners), "person", "people")
     return markup(
         '<header class="opening">{logo}<p class="mark">Waykeep</p><h1>{people}, seven steps, '
-        '<em class="{state}">{clear}</em></h1><p class="lede">{sentence}</p><p class="made">{made} · version {version} · platform '
-        '<code>{platform}</code></p></header><div class="tiles">{tiles}</div>',
+        '<em class="{state}">{clear}</em></h1><p class="lede">{sentence}</p><p class="made">{made} · '
+        'version {version} · platform <code>{platform}</code></p></header><div class="tiles">{tiles}</div>',
         logo=_WAY,
         people=people.capitalize(),
         state="bad" if leaks else "good",

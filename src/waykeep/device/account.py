@@ -217,12 +217,11 @@ class Account:
         remembered = self.folder.heads().journal
         if remembered is None:
             return
-        behind = head is None or head.number < remembered.number
-        if behind or (head.number == remembered.number and head != remembered):
+        if head is None or head.number < remembered.number or (head.number == remembered.number and head != remembered):
             raise DeviceError(
                 "journal-rewound",
                 f"the user cloud's journal ends before record {remembered.number}, which this device has seen",
-                hint="the host lost or withholds records, or shows an old copy; ask its operator for the missing objects",
+                hint="the host lost or withholds records, or shows an old copy; ask its operator for them",
             )
 
     def status(self) -> Status:

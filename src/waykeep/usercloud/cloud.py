@@ -30,9 +30,10 @@ from waykeep.vault.objects import Journal, Reader, Store
 from waykeep.vault.segments import EpochKey, Segment
 
 
-_LOCKED = UserCloudError(
-    "locked", "found no keys: this user cloud was started and not unlocked yet", hint="unlock it", status=409
-)
+def _locked() -> UserCloudError:
+    return UserCloudError(
+        "locked", "found no keys: this user cloud was started and not unlocked yet", hint="unlock it", status=409
+    )
 
 
 class Keys(msgspec.Struct, frozen=True):
@@ -128,14 +129,14 @@ class Cloud:
         if self._stopped is not None:
             raise self._stopped
         if self._keys is None:
-            raise _LOCKED
+            raise _locked()
         return self._keys
 
     @property
     def log(self) -> OwnerState:
         """The owner log as it was last read. Raises as `keys` does."""
         if self._log is None:
-            raise _LOCKED
+            raise _locked()
         return self._log
 
     def refresh(self) -> OwnerState:

@@ -1,0 +1,1 @@
+"""Benchmarks: modules with one `run()` each, rendered as tables by `make bench` and as JSON by `--json`."""
