@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TypeVar
 
@@ -71,6 +72,14 @@ class Folder:
         for folder in (self.path, self.outbox, self.log):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.save_profile(profile)
+
+    def discard(self) -> None:
+        """Remove what `create` made and the keystore: of an owner whom no host knows, whose recovery secrets nobody saw."""
+        for path in (self.keystore, self.path / "profile.json"):
+            files.remove(path)
+        for folder in (self.outbox, self.log, self.path):
+            with contextlib.suppress(OSError):  # it was there before, and holds something else
+                folder.rmdir()
 
     def save_profile(self, profile: Profile) -> None:
         files.write(self.path / "profile.json", msgspec.json.format(encode_json(profile)))
