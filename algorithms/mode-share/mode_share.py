@@ -9,7 +9,7 @@ from activity import MODES, STILL, Spells, in_force, spells
 from legs import Rules, legs
 from segments import runs_of, smooth
 from stays import Journey, journeys
-from track import Floats, clean, distance
+from track import Floats, Ints, clean, distance
 
 MAX_DISTANCE_M = 1_000_000_000
 MAX_DURATION_S = 400_000_000
@@ -18,13 +18,23 @@ MAX_SEGMENTS = 1_000_000
 Row = dict[str, int | str | bool]
 
 
-def shares(journey: Journey, known: Spells, carry_s: int, min_segment_s: int) -> Floats:
+def modes_of(found: list[Journey], known: Spells) -> list[Ints]:
+    """The mode in force on each leg of each journey; all are looked up at once, since looking takes all spells."""
+    starts = [journey.times[:-1] for journey in found]
+    ends = [journey.times[1:] for journey in found]
+    if not found:
+        return []
+    modes = in_force(known, np.concatenate(starts), np.concatenate(ends))
+    return np.split(modes, np.cumsum([len(start) for start in starts])[:-1])
+
+
+def shares(journey: Journey, mode: Ints, carry_s: int, min_segment_s: int) -> Floats:
     """Metres, seconds and number of segments of one journey (rows) per mode (columns), shape (3, 6)."""
     way = distance(journey.points[:-1], journey.points[1:])
     seconds = np.diff(journey.times) / 1000.0
-    mode = in_force(known, journey.times[:-1], journey.times[1:])
     if journey.slept and len(mode) > 1:
-        mode[0] = mode[1]  # What the phone last told before it slept says nothing of the way on which it woke up.
+        # What the phone last told before it slept says nothing of the way on which it woke up.
+        mode = np.concatenate((mode[1:2], mode[1:]))
     mode = smooth(mode, way, seconds, carry_s, min_segment_s)
     count = len(MODES)
     return np.stack(
@@ -47,7 +57,7 @@ def run(tables: dict[str, pa.Table], parameters: dict[str, int | str | bool]) ->
     Returns:
         One row per mode, in the order of MODES. *still* is waiting on the way and has a duration only.
     """
-    number = {name: int(value) for name, value in parameters.items()}
+    number = {key: int(value) for key, value in parameters.items()}
     rules = Rules(
         radius_m=number["stay_radius_m"],
         stay_ms=number["stay_minutes"] * 60_000,
@@ -59,15 +69,16 @@ def run(tables: dict[str, pa.Table], parameters: dict[str, int | str | bool]) ->
     carry_s = number["carry_minutes"] * 60
     known = spells(tables["motion-activity"], number["min_confidence"], number["hold_minutes"] * 60_000, carry_s * 1000)
     total = np.zeros((3, len(MODES)))
-    for journey in journeys(track, legs(track, rules), rules):
-        total += shares(journey, known, carry_s, number["min_segment_s"])
+    found = journeys(track, legs(track, rules), rules)
+    for journey, mode in zip(found, modes_of(found, known), strict=True):
+        total += shares(journey, mode, carry_s, number["min_segment_s"])
     total[0, STILL] = 0
     return [
         {
-            "mode": mode,
+            "mode": name,
             "distance_m": min(round(float(total[0, index])), MAX_DISTANCE_M),
             "duration_s": min(round(float(total[1, index])), MAX_DURATION_S),
             "segments": min(round(float(total[2, index])), MAX_SEGMENTS),
         }
-        for index, mode in enumerate(MODES)
+        for index, name in enumerate(MODES)
     ]

@@ -71,6 +71,11 @@ class Person:
         asked = Unlock(secrets.log, secrets.epochs, self.heads()[0], self.trust.to_message())
         return msgspec.structs.replace(asked, **changes)
 
+    def waiting(self) -> list[str]:
+        """What waits in the device's outbox."""
+        with self.account() as device:
+            return device.outbox.names()
+
     # -- what the store says -------------------------------------------------------------------------------------------
 
     def listing(self) -> dict[str, Digest]:

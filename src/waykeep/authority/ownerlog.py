@@ -61,6 +61,10 @@ class OwnerState(msgspec.Struct, frozen=True):
     first: Digest
     entries: tuple[tuple[PublicKey, OwnerEntry, Digest], ...]
 
+    def digest_at(self, number: int) -> Digest:
+        """The digest of entry ``number``, which lies between 0 and the head's."""
+        return self.entries[number - 1][2] if number else self.first
+
     def log_recipients(self) -> tuple[str, str]:
         """Who can open logs and journal. Raises: AuthorityError: ``log-recipients`` before they are named."""
         if self.recipients is None:

@@ -21,7 +21,7 @@ from waykeep.device.profile import Profile
 from waykeep.device.trusting import default_policy
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
-from waykeep.formats.ids import parse_digest
+from waykeep.formats.ids import parse_digest, parse_public_key
 from waykeep.formats.messages import Value
 from waykeep.supervisor.measure import reference_values
 
@@ -32,7 +32,9 @@ def init(
     *,
     host: Annotated[str, Parameter(help="The host's address, such as http://127.0.0.1:8470.")],
     trust_insecure_root: Annotated[
-        str, Parameter(help="Public software root of platform 'insecure', if you trust it.")
+        str,
+        # One root in 64 begins with a hyphen.
+        Parameter(help="Public software root of platform 'insecure', if you trust it.", allow_leading_hyphen=True),
     ],
     name: str = "this device",
     owner: Owner = Owner(),
@@ -42,7 +44,8 @@ def init(
     Example: waykeep init --host http://127.0.0.1:8470 --trust-insecure-root "$(cat state/insecure-root.pub)"
     """
     private_umask()
-    trust = Trust({insecure.PLATFORM: trust_insecure_root}, reference_values(), default_policy())
+    root = parse_public_key(trust_insecure_root)
+    trust = Trust({insecure.PLATFORM: root}, reference_values(), default_policy())
     paper = account.create(owner.folder, lambda made: Profile(made.owner, host, trust), owner.lock(create=True), name)
     owner_id = owner.folder.profile().owner
     output.banner()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -18,11 +15,9 @@ from waykeep.algorithm import author, describe
 from waykeep.attestation import insecure
 from waykeep.attestation.evidence import USER_CLOUD
 from waykeep.channel.client import AttestedClient
-from waykeep.demo import leaks, people, refusals, summary
-from waykeep.demo.geojson import Journeys, TrackPoint, Trip, trips_geojson
+from waykeep.demo import people, refusals, summary
+from waykeep.demo.gather import ALGORITHMS, Play, report
 from waykeep.demo.people import Person
-from waykeep.demo.report import render
-from waykeep.demo.report_data import Mode, Owner, Receipt, Refusal, ReportData, Step
 from waykeep.demo.stage import Stage, free_port
 from waykeep.demo.wiretap import Wiretap
 from waykeep.device.account import now_ms
@@ -31,28 +26,7 @@ from waykeep.device.receipts import open_receipt
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
 from waykeep.formats.bundle import Bundle
-from waykeep.formats.messages import RunResult
 from waykeep.formats.streams import MAX_TS_MS, MIN_TS_MS
-
-ALGORITHMS = ("trips", "mode-share")
-
-
-@dataclass
-class Play:
-    """What the demo gathers while it runs."""
-
-    console: Console
-    steps: list[Step] = field(default_factory=list)
-    refused: list[Refusal] = field(default_factory=list)
-    runs: list[tuple[Person, Bundle, RunResult, float]] = field(default_factory=list)
-    launch_ms: float = 0.0
-    points_per_s: float = 0.0
-
-    def step(self, number: int, part: str, trusted: bool, title: str, detail: str, ms: float) -> None:
-        self.steps.append(Step(number, part, trusted, title, detail, round(ms, 1)))
-        colour = "green" if trusted else "magenta"
-        self.console.print(f"[bold]{number}[/] [{colour}]{part:<18}[/] {title} [dim]({ms:.0f} ms)[/]")
-        self.console.print(f"    [dim]{detail}[/]", soft_wrap=False)
 
 
 def play(output: Path, recordings: Path | None, *, keep: bool, as_json: bool) -> None:
@@ -78,12 +52,12 @@ def play(output: Path, recordings: Path | None, *, keep: bool, as_json: bool) ->
             try:
                 found = _main_job(show, owners)
                 _refusals(show, stage, owners, found)
-                result = _report(show, stage, wires, owners, output)
+                result = report(show, stage, wires, owners, output)
             finally:
                 for person in owners:
                     person.device.close()
         if keep:
-            kept = _keep(stage, owners, console)
+            kept = _keep(stage, int(url.rpartition(":")[2]), owners, console)
         if as_json:
             Console().print_json(msgspec.json.encode(result).decode())
         _verdict(result, output, console)
@@ -212,84 +186,10 @@ def _refusals(show: Play, stage: Stage, owners: list[Person], found: list[Bundle
         show.console.print(f"  {refusal.what}: {mark}")
 
 
-def _report(show: Play, stage: Stage, wires: Path, owners: list[Person], output: Path) -> summary.Summary:
-    show.console.print("\nLooking for plaintext in all that the host stores, sends, receives and remembers ...")
-    scan = leaks.scan(stage, wires, [c for person in owners for c in people.canaries(person)])
-    total = sum(place.bytes_scanned for place in scan.scanned)
-    show.console.print(f"  {len(scan.findings)} of {scan.patterns} patterns found in {total / 1e6:.0f} MB")
-    journeys = [_journeys(show, person) for person in owners]
-    receipts = [_receipt(person, each, result, ms) for person, each, result, ms in show.runs]
-    stored = sum(
-        bool(person.device.rows(f"derived/{name}", 0, MAX_TS_MS).num_rows) for person in owners for name in ALGORITHMS
-    )
-    result = summary.summarise(show.refused, receipts, owners, scan, stored, show.launch_ms, show.points_per_s)
-    data = ReportData(
-        made=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-        version=version("waykeep"),
-        platform=insecure.PLATFORM,
-        steps=tuple(show.steps),
-        owners=tuple(_owner(show, person, journey) for person, journey in zip(owners, journeys, strict=True)),
-        receipts=tuple(receipts),
-        refusals=tuple(show.refused),
-        timings=summary.timings(result),
-        scan=scan,
-        audit=tuple(line for person in owners for line in summary.audit_lines(person)),
-        hand_checks=summary.HAND_CHECKS,
-    )
-    (output / "report.html").write_text(render(data), encoding="utf-8")
-    (output / "trips.geojson").write_bytes(msgspec.json.encode(trips_geojson(journeys)))
-    (output / "summary.json").write_bytes(msgspec.json.format(msgspec.json.encode(result)))
-    return result
-
-
-def _journeys(show: Play, person: Person) -> Journeys:
-    rows = next(r.rows for p, b, r, _ in show.runs if p is person and b.manifest.name == "trips")
-    track = person.device.rows("filtered-location", MIN_TS_MS, MAX_TS_MS).sort_by("ts_ms")
-    points = (track.column(name).to_pylist() for name in ("ts_ms", "lat_e7", "lon_e7"))
-    return Journeys(
-        person.name,
-        tuple(msgspec.convert(row, Trip) for row in rows),
-        tuple(TrackPoint(*point) for point in zip(*points, strict=True)),
-    )
-
-
-def _owner(show: Play, person: Person, journeys: Journeys) -> Owner:
-    modes = next(r.rows for p, b, r, _ in show.runs if p is person and b.manifest.name == "mode-share")
-    return Owner(
-        owner_id=person.device.owner,
-        recording=person.recording,
-        zone=person.zone,
-        entries_imported=person.entries,
-        entries_refused=person.refused,
-        segments=person.segments,
-        journeys=journeys,
-        modes=tuple(msgspec.convert(row, Mode) for row in modes),
-    )
-
-
-def _receipt(person: Person, each: Bundle, result: RunResult, ms: float) -> Receipt:
-    keys = list(person.device.log().state_keys)
-    receipt = open_receipt(result.receipt, keys)
-    scope = "; ".join(f"{stream}: {', '.join(columns)}" for stream, columns in receipt.inputs.items())
-    return Receipt(
-        owner=person.name,
-        algorithm=f"{each.manifest.name} {each.manifest.version}",
-        digest=receipt.algorithm,
-        parameters=tuple((name, str(value)) for name, value in receipt.parameters.items()),
-        scope=scope,
-        rows_read=sum(receipt.rows_in.values()),
-        result_rows=receipt.rows_out,
-        commitment=receipt.result,
-        measurements=tuple(sorted(receipt.measurements.items())),
-        signer=keys[-1],
-        signature_valid=True,  # `open_receipt` and, at the run, `check_receipt` raise otherwise
-        stored_as=f"derived/{each.manifest.name}",
-        ms=round(ms, 1),
-    )
-
-
-def _keep(stage: Stage, owners: list[Person], console: Console) -> bool:
-    # The taps end with this process, so the host is started again at its own address.
+def _keep(stage: Stage, port: int, owners: list[Person], console: Console) -> bool:
+    # The taps ended: the host is started again, where everybody knows it.
+    stage.stop_host()
+    stage.start_host(port)
     console.print("\n[bold]Left running[/]; go on by hand:")
     for person in owners:
         console.print(

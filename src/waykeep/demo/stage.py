@@ -123,12 +123,18 @@ class Stage:
             return True
         return False
 
+    def stop_host(self) -> None:
+        """End the host alone."""
+        if self.host is not None:
+            end(self.host)
+        self.host = None
+
     def stop(self) -> None:
         """End both, and with the supervisor all that it forked."""
-        for process in (self.host, self.supervisor):
-            if process is not None:
-                end(process)
-        self.host = self.supervisor = None
+        self.stop_host()
+        if self.supervisor is not None:
+            end(self.supervisor)
+        self.supervisor = None
 
 
 def end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:

@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
 import pyarrow as pa
 
 from waykeep.attestation.appraisal import AttestationResult
 from waykeep.attestation.evidence import USER_CLOUD
-from waykeep.authority import access, dsse, ownerlog
+from waykeep.authority import access, dsse
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import HEAD_TYPE, Approved, EpochStatement, JournalHead, StateKeyNamed
 from waykeep.channel.client import AttestedClient
-from waykeep.device import files, owner
+from waykeep.device import owner
+from waykeep.device.chain import OwnerChain, remember
 from waykeep.device.hostclient import HostClient
 from waykeep.device.keystore import Lock, Secrets, load, save
 from waykeep.device.outbox import Outbox
-from waykeep.device.owner import Paper
+from waykeep.device.owner import NewOwner, Paper
 from waykeep.device.profile import Folder, Profile
 from waykeep.device.receipts import check_receipt
-from waykeep.errors import DeviceError, WaykeepError
+from waykeep.errors import DeviceError
 from waykeep.formats import agefile, table
 from waykeep.formats.ids import Digest, PublicKey, b64, numbered, sha256
 from waykeep.formats.messages import Accept, Accepted, Head, Run, RunResult, Status, Unlock, Unlocked, Value
@@ -46,13 +46,24 @@ def create(
 ) -> Paper:
     """Make an owner: keys on this device first, then registered at the host. Returns what goes on paper, once.
 
+    Where the host does not take all of it, nothing is left on the device, and a repetition makes another owner.
+
     Raises:
         DeviceError: ``folder-in-use``; HostError.
     """
     made = owner.create(name, clock(), randomness.token_bytes)
     profile = profile_of(made.secrets)
     folder.create(profile)
-    save(folder.keystore, made.secrets, lock)
+    try:
+        save(folder.keystore, made.secrets, lock)
+        _register(profile, made)
+    except BaseException:
+        folder.discard()
+        raise
+    return made.paper
+
+
+def _register(profile: Profile, made: NewOwner) -> None:
     host = HostClient(profile.host, made.secrets.owner, made.secrets.device_key)
     try:
         host.register(made.inception)
@@ -65,7 +76,6 @@ def create(
         host.put("epochs", numbered(1), made.epoch)
     finally:
         host.close()
-    return made.paper
 
 
 class Session(NamedTuple):
@@ -89,7 +99,7 @@ class Account:
         self.owner = self._secrets.owner
         self.host = HostClient(self.profile.host, self.owner, self._secrets.device_key)
         self.outbox = Outbox(folder.outbox, self.owner, self._secrets.writer_key, self._secrets.queue)
-        self._log: OwnerState | None = None
+        self._chain = OwnerChain(folder, self.host, self._secrets, clock)
         self._session: Session | None = None
 
     def close(self) -> None:
@@ -108,64 +118,9 @@ class Account:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # -- owner log -----------------------------------------------------------------------------------------------------
-
     def log(self) -> OwnerState:
-        """The owner log, as the host shows it now, checked by its own rules and against what this device remembers.
-
-        Raises:
-            DeviceError: ``owner-log-rewound`` when the host shows less than this device has seen, or another log.
-        """
-        state, number, remembered = (
-            self._log,
-            0 if self._log is None else self._log.head.number + 1,
-            self.folder.heads().owner,
-        )
-        while (envelope := self._log_object(number)) is not None:
-            state = ownerlog.begin(self.owner, envelope) if state is None else ownerlog.fold(state, [envelope])
-            number += 1
-            if remembered is not None and state.head.number == remembered.number and state.head != remembered:
-                raise _rewound("another entry", remembered)
-        if state is None or (remembered is not None and state.head.number < remembered.number):
-            raise _rewound("a shorter log", remembered or Head(0, sha256(b"")))
-        self._log = state
-        self._remember(owner=state.head)
-        return state
-
-    def _log_object(self, number: int) -> bytes | None:
-        copy = self.folder.log / numbered(number)
-        data = copy.read_bytes() if copy.exists() else self.host.get("owner-log", numbered(number))
-        if data is None:
-            return None
-        envelope = agefile.open_(data, [self._secrets.log], limit=MIB, what="an owner-log entry")
-        if not copy.exists():
-            files.write(copy, data)
-        return envelope
-
-    def _append(self, body: object) -> int:
-        """Append an entry to the owner log; where another device was faster, sign it again on the new head."""
-        for _ in range(8):
-            state = self.log()
-            entry = owner.entry_after(self.owner, state.head, self._clock(), body, self._secrets.device_key)
-            ownerlog.fold(state, [entry])
-            sealed = agefile.seal(entry, state.log_recipients())
-            try:
-                self.host.put("owner-log", numbered(state.head.number + 1), sealed)
-            except WaykeepError as error:
-                if error.rule != "name-taken":
-                    raise
-                continue
-            self.log()
-            return state.head.number + 1
-        raise DeviceError(
-            "owner-log-contended", "found the owner log ahead of this device eight times", hint="try again"
-        )
-
-    def _remember(self, **heads: Head | int) -> None:
-        before = self.folder.heads()
-        after = msgspec.structs.replace(before, **heads)
-        if after != before:
-            self.folder.save_heads(after)
+        """The owner log as the host shows it now. Raises: DeviceError: ``owner-log-rewound``; AuthorityError."""
+        return self._chain.state()
 
     # -- user cloud ----------------------------------------------------------------------------------------------------
 
@@ -198,7 +153,7 @@ class Account:
         try:
             unlocked = self._unlock(cloud)
             if not unlocked.named:
-                self._append(StateKeyNamed(unlocked.state_key))
+                self._chain.append(StateKeyNamed(unlocked.state_key))
                 unlocked = self._unlock(cloud)
             if not unlocked.named:
                 raise DeviceError("state-key-refused", "the user cloud does not see its state key in the owner log")
@@ -236,7 +191,7 @@ class Account:
             if rows.num_rows:
                 first = self.folder.heads().segments
                 made = self.outbox.queue(stream, rows, first, source)
-                self._remember(segments=first + made)
+                remember(self.folder, segments=first + made)
                 count += made
         return count
 
@@ -288,7 +243,7 @@ class Account:
         if found.owner != self.owner:
             raise DeviceError("journal-head-foreign", "found a journal head of another owner")
         self._check_journal(found.head)
-        self._remember(journal=found.head)
+        remember(self.folder, journal=found.head)
 
     def rows(self, stream: str, from_ms: int, to_ms: int) -> pa.Table:
         """The owner's own rows of a stream with ``from_ms <= ts_ms < to_ms``."""
@@ -299,7 +254,7 @@ class Account:
 
     def approve(self, approval: Approved) -> int:
         """Append an approval; its number in the owner log."""
-        return self._append(approval)
+        return self._chain.append(approval)
 
     def run(self, digest: Digest, parameters: dict[str, Value], from_ms: int, to_ms: int) -> RunResult:
         """Run an approved algorithm; rows and a receipt that was checked.
@@ -331,11 +286,3 @@ class Account:
     @property
     def log_secret(self) -> str:
         return self._secrets.log
-
-
-def _rewound(what: str, remembered: Head) -> DeviceError:
-    return DeviceError(
-        "owner-log-rewound",
-        f"the host shows {what}; this device has seen entry {remembered.number}",
-        hint="the host lost or withholds entries, or shows another log; nothing was sent",
-    )

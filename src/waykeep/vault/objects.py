@@ -60,7 +60,7 @@ class Reader:
         knows.
 
         Raises:
-            VaultError: ``owner-log-behind`` when the store does not hold that head.
+            VaultError: ``owner-log-behind``, ``owner-log-forked`` when the store's log does not hold that head.
             AuthorityError: Named by the rules of `ownerlog`.
         """
         if state is None:
@@ -68,15 +68,20 @@ class Reader:
             if first is None:
                 raise VaultError("owner-log-missing", "found no owner log in the store", status=404)
             state = ownerlog.begin(self._owner, first)
-        reached = state.head == known
         while (envelope := self._open("owner-log", state.head.number + 1)) is not None:
             state = ownerlog.fold(state, [envelope])
-            reached = reached or state.head == known
-        if not reached and known.number >= state.head.number:
+        if state.head.number < known.number:
             raise VaultError(
                 "owner-log-behind",
-                f"found an owner log that does not hold the head the device knows, number {known.number}",
-                hint="the host withholds entries, or shows another log",
+                f"found an owner log that ends before entry {known.number}, which the device knows",
+                hint="the host withholds entries, or shows an old copy",
+                status=409,
+            )
+        if state.digest_at(known.number) != known.digest:
+            raise VaultError(
+                "owner-log-forked",
+                f"found another entry {known.number} than the device knows",
+                hint="the host shows this user cloud another log than the device",
                 status=409,
             )
         return state
