@@ -26,6 +26,10 @@ class Process:
     namespaced: bool
 
     @property
+    def path(self) -> Path:
+        return PROC / str(self.pid)
+
+    @property
     def is_cloud(self) -> bool:
         return CLOUD_BASE <= self.uid < ALGORITHM_BASE
 
@@ -45,7 +49,7 @@ class Process:
     def descriptors(self) -> dict[int, str]:
         """What each open descriptor refers to, such as ``/dev/null`` or ``socket:[123]``."""
         found = {}
-        for entry in (PROC / str(self.pid) / "fd").iterdir():
+        for entry in (self.path / "fd").iterdir():
             try:
                 found[int(entry.name)] = os.readlink(entry)
             except FileNotFoundError:
@@ -53,7 +57,7 @@ class Process:
         return found
 
     def environment(self) -> dict[str, str]:
-        text = (PROC / str(self.pid) / "environ").read_text()
+        text = (self.path / "environ").read_text()
         return dict(line.split("=", 1) for line in text.split("\0") if line)
 
 

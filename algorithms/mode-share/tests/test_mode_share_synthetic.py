@@ -183,3 +183,17 @@ def test_moving_guess_at_a_place_is_no_way() -> None:
     """A phone in the pocket of somebody who walks about in a room."""
     rows = share(android((Step(7200),)), every(0, 7200, WALKING))
     assert used(rows) == set()
+
+
+def test_guesses_are_looked_up_once_for_all_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each trip took two minutes for a million fixes and guesses; it takes two seconds."""
+    module = bundles.modules("mode-share")["mode_share"]
+    looked, calls = module.in_force, []
+
+    def counted(*arguments: object) -> object:
+        calls.append(arguments)
+        return looked(*arguments)
+
+    monkeypatch.setattr(module, "in_force", counted)
+    assert sum(row["segments"] for row in share(android(), DAY_ON_ANDROID).values()) == 2
+    assert len(calls) == 1

@@ -153,6 +153,10 @@ def _unshare(uid: int | None, outside: dict[str, int]) -> set[str]:
         libc.unshare(_UNSHARED | (libc.CLONE_NEWUSER if uid is None else 0))
     inside = _inodes()
     features = {f"{name}-namespace" for kind, name in _NAMESPACES.items() if inside[kind] != outside[kind]}
+    # Before anything is mounted: in the namespace of the machine that would be the machine's own root.
+    for name in sorted(set(_NAMESPACES.values()) - {"user"}):
+        if f"{name}-namespace" not in features:
+            raise _missing(f"{name}-namespace", "it is not in force")
     return features | ({"pid-namespace"} if os.getpid() == 1 else set())
 
 

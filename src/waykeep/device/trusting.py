@@ -9,14 +9,22 @@ from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
 _DAY_MS = 86_400_000
 ISOLATION = ("not-dumpable", "own-descriptors", "own-uid", "parent-death-signal")
 SANDBOX = (
+    "capabilities",
+    "cgroup-namespace",
     "descriptors",
     "dumpable-off",
+    "ipc-namespace",
     "landlock",
+    "mount-namespace",
     "network-namespace",
     "no-new-privileges",
+    "pid-namespace",
+    "private-memory",
     "resource-limits",
     "seccomp",
+    "uts-namespace",
 )
+"""What an author's process must have reported; `waykeep.algorithm.sandbox` says what each name means."""
 
 
 def default_policy(*, shared_uid: bool = False) -> Policy:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from waykeep.algorithm.author import pack_folder
 from waykeep.algorithm.importer import BundleImporter
-from waykeep.algorithm.preload import installed_libraries
 from waykeep.formats import bundle, results
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.manifest import Value
@@ -23,17 +23,10 @@ NAMES = ("trips", "mode-share")
 Row = dict[str, Any]
 
 
-def sources(name: str) -> dict[str, bytes]:
-    """The files of a bundle that a run needs: the manifest and the modules beside it."""
-    folder = ROOT / name
-    return {path.name: path.read_bytes() for path in [folder / bundle.MANIFEST, *sorted(folder.glob("*.py"))]}
-
-
 @cache
 def packed(name: str) -> Bundle:
-    """The bundle, packed against the installed libraries and loaded again."""
-    files = sources(name) | {bundle.LIBRARIES: bundle.write_libraries(installed_libraries())}
-    return bundle.load(bundle.pack(files))
+    """The bundle as its author packs it, against the installed libraries, and loaded again."""
+    return bundle.load(pack_folder(ROOT / name))
 
 
 @cache
