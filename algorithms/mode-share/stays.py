@@ -159,6 +159,9 @@ def stays(track: Track, kind: Ints, rules: Rules) -> list[list[Stay]]:
     found: list[list[Stay]] = []
     for begin, end in zip([0, *(cuts + 1).tolist()], [*cuts.tolist(), len(track.t) - 1], strict=True):
         block: list[Stay] = []
+        found.append(block)
+        if begin >= end:
+            continue  # One fix leads nowhere; a track of impossible steps has nothing but such stretches.
         cursor = begin
         while True:
             position = int(np.searchsorted(starts, cursor))
@@ -169,7 +172,7 @@ def stays(track: Track, kind: Ints, rules: Rules) -> list[list[Stay]]:
             last = extend(track, middle, int(ends[first]) + 1, end + 1, rules)
             block.append(settle(track, kind, first, last, rules))
             cursor = last + 1
-        found.append(with_ends(track, kind, block, begin, end, rules))
+        block[:] = with_ends(track, kind, block, begin, end, rules)
     return found
 
 

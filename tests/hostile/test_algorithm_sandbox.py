@@ -84,6 +84,51 @@ def test_an_honest_algorithm_gets_its_rows_and_parameters(zygote: Zygote) -> Non
     assert rows == [{"done": True, "count": 6, "mode": "ride"}]
 
 
+def test_an_honest_algorithm_can_use_every_library(zygote: Zygote) -> None:
+    source = """
+from __future__ import annotations
+import datetime, decimal, fractions, json, math, random, re, statistics, zlib
+from collections import Counter, namedtuple
+from dataclasses import dataclass
+import h3
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyproj
+import shapely
+from shapely.ops import unary_union
+
+@dataclass
+class Stay:
+    at: shapely.Point
+
+def run(tables, parameters):
+    table = pa.table({"a": [1, 2, 1], "b": [4, 5, 6]})
+    summed = table.group_by("a", use_threads=False).aggregate([("b", "sum")]).sort_by("a")
+    joined = table.join(table, "a", right_suffix="_r", use_threads=False)
+    area = unary_union([shapely.Point(0, 0).buffer(1), shapely.box(0, 0, 2, 2)])
+    count = sum((
+        summed["b_sum"].to_pylist() == [10, 5],
+        joined.num_rows == 5,
+        table.filter(pc.field("b") > 4).num_rows == 2,
+        tables["location"].to_pylist() == [],
+        round(float(np.linalg.norm(np.array([3.0, 4.0])))) == 5,
+        0 < np.random.default_rng().random() < 1 and 0 < random.random() < 1,
+        area.contains(Stay(shapely.Point(1, 1)).at),
+        round(pyproj.Geod(ellps="WGS84").inv(0, 0, 0, 1)[2]) == 110574,
+        h3.latlng_to_cell(48.1, 11.5, 9).startswith("89"),
+        datetime.datetime.strptime("2020-02-03 +0100", "%Y-%m-%d %z").utcoffset().seconds == 3600,
+        statistics.median([1, 3]) == 2 and Counter("aab")["a"] == 2,
+        json.loads(json.dumps({"a": str(decimal.Decimal(1) / 3)}))["a"].startswith("0.33"),
+        fractions.Fraction(1, 2) + fractions.Fraction(1, 2) == 1,
+        re.sub("[aeiou]", "", "trip") == "trp" and zlib.crc32(b"") == 0 and math.isclose(1.0, 1.0),
+        namedtuple("P", "x y")(1, 2).y == 2,
+    ))
+    return [{"done": True, "count": count, "mode": "walk"}]
+"""
+    assert run(zygote, make(source)) == [{"done": True, "count": 15, "mode": "walk"}]
+
+
 def test_an_algorithm_without_rows_gets_an_empty_table(zygote: Zygote) -> None:
     source = f"def run(tables, parameters):\n    return [{ROW} | {{'count': tables['location'].num_rows}}]\n"
     assert run(zygote, make(source)) == [{"done": True, "count": 0, "mode": "walk"}]

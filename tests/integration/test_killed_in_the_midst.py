@@ -17,6 +17,7 @@ from tests.support.people import SOME_DAY_MS, Person, points
 from tests.support.processes import Process
 from tests.support.stages import ROOT, Watched, kill
 from tests.support.waiting import until
+from waykeep.algorithm.front import IDLE_S
 from waykeep.authority.statements import RunDone
 from waykeep.device import audit
 from waykeep.device.account import Account
@@ -103,7 +104,6 @@ def test_a_user_cloud_killed_during_runs_loses_and_doubles_nothing(stage: Watche
             again = run()
             assert again.rows == [{"rows": 30}]
             acknowledged |= {found.receipt for found in (result, again) if found is not None}
-            until(lambda: not [p for p in stage.forked() if not p.is_cloud], "no algorithm service is left")
         assert device.rows("derived/counts", *ALWAYS).to_pylist() == [{"rows": 30}]
         audit.read(device)
         # A restarted user cloud sweeps away what one before it put and never recorded.
@@ -148,7 +148,7 @@ def test_an_algorithm_process_killed_during_a_run(victim: str, rule: str, stage:
         device.queue({"location": points(SOME_DAY_MS, 30)}, "imported")
         device.upload()
         algorithms.approve(device, counting, *window, store="counts")
-        before, head = owner.listing(), owner.heads()
+        before, head, others = owner.listing(), owner.heads(), stage.services()
         refusals: list[WaykeepError] = []
 
         def run() -> None:
@@ -159,23 +159,21 @@ def test_an_algorithm_process_killed_during_a_run(victim: str, rule: str, stage:
 
         running = threading.Thread(target=run)
         running.start()
-        found = stage.fronts if victim == "front" else stage.children
-        process = until(lambda: [p for p in found() if busy(stage)], "the run is under way")[0]
-        kill(process)
+        child = until(lambda: [p for p in stage.services() - others if busy(p)], "the run is under way").pop()
+        (front,) = stage.services() - others - {child}
+        assert front.is_front and child.is_child
+        kill(front if victim == "front" else child)
         running.join(20)
         assert [error.rule for error in refusals] == [rule]
-        until(lambda: not [p for p in stage.forked() if not p.is_cloud], "the other of the two is gone as well", 5)
+        until(lambda: not stage.services() - others, "the other of the two is gone as well", 5)
         assert (owner.listing(), owner.heads()) == (before, head)
         assert device.run(counting[0].digest, {}, *window).rows == [{"rows": 30}]
 
 
-def busy(stage: Watched) -> bool:
+def busy(process: Process) -> bool:
     """Whether an author's code is at work: its process has used some of its processor time."""
-    for child in stage.children():
-        fields = (child.path / "stat").read_text().rpartition(")")[2].split()
-        if int(fields[11]) + int(fields[12]) >= 20:  # hundredths of a second
-            return True
-    return False
+    fields = (process.path / "stat").read_text().rpartition(")")[2].split()
+    return process.is_child and int(fields[11]) + int(fields[12]) >= 20  # hundredths of a second
 
 
 def test_a_supervisor_killed_during_a_run_takes_the_author_s_code_along(stage: Watched, owner: Person) -> None:
@@ -191,7 +189,7 @@ def test_a_supervisor_killed_during_a_run_takes_the_author_s_code_along(stage: W
 
         running = threading.Thread(target=run)
         running.start()
-        until(lambda: busy(stage), "the run is under way")
+        until(lambda: any(busy(process) for process in stage.services()), "the run is under way")
         stage.kill_supervisor()
         until(lambda: not stage.supervised(), "all that it forked is gone", 2)
         running.join(20)
@@ -200,3 +198,12 @@ def test_a_supervisor_killed_during_a_run_takes_the_author_s_code_along(stage: W
         device.disconnect()
         assert device.status().runs == 0
         assert device.run(counting[0].digest, {}, *window).rows == [{"rows": 30}]
+
+
+@pytest.mark.soak
+def test_a_service_whose_user_cloud_never_comes_ends_by_itself(stage: Watched) -> None:
+    """As one does whose user cloud was killed between having it started and connecting to it."""
+    found, archive = algorithms.slow()
+    node.launch_algorithm(stage.socket, found.digest, archive)
+    assert len(stage.services()) == 2
+    until(lambda: not stage.services(), "both of its processes are gone", IDLE_S + 10)

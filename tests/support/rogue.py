@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_PUT = do_POST = answer  # noqa: N815 - as http.server names them
+    do_GET = do_PUT = do_POST = answer
 
     def log_message(self, *_: object) -> None:
         pass

@@ -71,11 +71,9 @@ class Watched(Stage):
         line = (self.state / "uids").read_text().split().index(owner)
         return next(p for p in self.forked() if p.is_cloud and p.uid == processes.CLOUD_BASE + line)
 
-    def fronts(self) -> list[Process]:
-        return [p for p in self.forked() if p.is_front]
-
-    def children(self) -> list[Process]:
-        return [p for p in self.forked() if p.is_child]
+    def services(self) -> set[Process]:
+        """Fronts and children of algorithm services."""
+        return {p for p in self.forked() if p.is_front or p.is_child}
 
     # -- faults --------------------------------------------------------------------------------------------------------
 

@@ -69,7 +69,7 @@ class Wire:
         """Send bytes on a new connection and read one answer."""
         with self._connect() as tls:
             tls.sendall(data)
-            response = http.client.HTTPResponse(tls)
+            response = http.client.HTTPResponse(tls, method="HEAD" if data.startswith(b"HEAD ") else "GET")
             response.begin()
             return Answer(response.status, response.getheader("content-type", ""), response.read())
 

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyproj
 import shapely
 
-from waykeep.algorithm import pipes, preload, seccomp
+from waykeep.algorithm import pipes, preload, seccomp, serial
 from waykeep.algorithm.importer import BundleImporter
 from waykeep.formats import bundle, results, streams, table
 
@@ -55,7 +55,7 @@ def run(tables, parameters):
 
 def use_libraries() -> None:
     """Run the paths that a child takes, and one call of each library. Starts no thread."""
-    pa.set_cpu_count(1)
+    serial.use_one_thread()
     pa.set_memory_pool(pa.system_memory_pool())
     seccomp.prepare()
     _arrow()
@@ -72,8 +72,9 @@ def use_libraries() -> None:
 
 def _arrow() -> None:
     table = pa.table({"a": [1, 2, 1], "b": [4, 5, 6]})
-    table.group_by("a", use_threads=False).aggregate([("b", "sum")])
-    table.sort_by("b").filter(pc.greater(table["a"], 1)).to_pylist()
+    table.group_by("a").aggregate([("b", "sum")])
+    table.join(table, "a", right_suffix="_right")
+    table.sort_by("b").filter(pc.field("a") > 1).filter(pc.greater(pa.array([2]), 1)).to_pylist()
     pc.sort_indices(table, sort_keys=[("a", "ascending")])
     table["a"].to_numpy()
     pc.sum(table["b"]).as_py()

@@ -36,7 +36,7 @@ _LIBRARIES: Final = (
 ALLOWED_MODULES: Final = frozenset(_STANDARD + _LIBRARIES)
 """The modules that an author may import, besides the bundle's own."""
 
-_ENVIRONMENT: Final = {
+ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     # Arrow's C++ side takes its memory from here too, not only what Python allocates; and mimalloc reserves a GiB of
@@ -45,6 +45,7 @@ _ENVIRONMENT: Final = {
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
     "PROJ_NETWORK": "OFF",
 }
+"""What keeps numpy and pyarrow from starting threads when they are imported."""
 
 
 def may_import(name: str) -> bool:
@@ -58,7 +59,7 @@ def warm() -> None:
     Raises:
         AlgorithmError: ``preload-threads`` when the process has more than one thread afterwards.
     """
-    os.environ.update(_ENVIRONMENT)
+    os.environ.update(ENVIRONMENT)
     for name in sorted(ALLOWED_MODULES):
         importlib.import_module(name)
     # Only now: it imports what needs the environment above.

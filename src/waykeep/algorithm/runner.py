@@ -175,6 +175,6 @@ def _silent(error: AlgorithmError, *, late: bool) -> RunError:
     return RunError(
         "run-died",
         "the algorithm's process ended without an answer",
-        hint="a system call that no algorithm needs ends it, and so does a thread that a library starts "
-        "(pass use_threads=False to pyarrow)",
+        hint="a system call that no algorithm needs ends it, and so does a library that needs a thread or a file "
+        "(of pyproj a run has Geod only)",
     )

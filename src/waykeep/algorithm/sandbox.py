@@ -3,8 +3,9 @@
 Every feature is put on and then looked at (an inode, a limit, an attempt that must fail), because a return code only
 says that the kernel accepted the call. One that is missing refuses the run. In order:
 
-1.  ``descriptors``: everything but the pipes is closed, standard streams included. ``private-memory``: nothing that is
-    written here is seen by another process, since a shared mapping would outlive its descriptor.
+1.  The process has one thread: most of what follows binds only the thread that calls it. ``private-memory``: nothing
+    that is written here is seen by another process; a shared mapping would outlive its descriptor. ``descriptors``:
+    everything but the pipes is closed, standard streams included.
 2.  ``network-``, ``mount-``, ``ipc-``, ``uts-``, ``cgroup-namespace``: no interface but a loopback that is down, an
     empty root, no shared memory. Not root: in a ``user-namespace``. ``pid-namespace`` is made by whoever forks
     (a process cannot move itself); here it is seen: the child is process 1.
@@ -78,7 +79,9 @@ def enter(*, uid: int | None, keep: Collection[int], ceilings: Limits) -> tuple[
     virtual = _virtual_bytes()
     outside = _inodes()
 
-    features = {"descriptors", "private-memory"}
+    features = {"private-memory", "descriptors"}
+    with _putting_on("one-thread"):
+        _demand(len(os.listdir("/proc/self/task")) == 1)
     with _putting_on("private-memory"):
         _demand(not _shares_memory())
     with _putting_on("descriptors"):
@@ -111,7 +114,9 @@ def enter(*, uid: int | None, keep: Collection[int], ceilings: Limits) -> tuple[
         _demand(libc.prctl(libc.PR_GET_NO_NEW_PRIVS) == 1)
         features.add("no-new-privileges")
     with _putting_on("landlock"):
-        landlock.restrict(landlock.abi())
+        version = landlock.abi()
+        _demand(version >= 1)
+        landlock.restrict(version)
         _refused(errno.EACCES, _open_root)
         features.add("landlock")
     with _putting_on("seccomp"):
@@ -244,6 +249,8 @@ def _putting_on(feature: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _missing(feature, os.strerror(error.errno) if error.errno else "it failed") from None
+    except ValueError:  # of setrlimit, when the machine's own limit is below ours
+        raise _missing(feature, "this process has less than it takes") from None
 
 
 def _missing(feature: str, reason: str) -> AlgorithmError:

@@ -23,6 +23,7 @@ from waykeep.attestation.claims import NONCE_BYTES, Claims
 from waykeep.attestation.evidence import WORKLOAD_TYPE, WorkloadClaims
 from waykeep.authority import dsse, requests
 from waykeep.channel.client import ATTESTATION_PATH
+from waykeep.channel.protocol import ProblemProtocol
 from waykeep.channel.sessions import SESSION_BYTES, Sessions
 from waykeep.channel.tls import new_key, server_context
 from waykeep.errors import ChannelError, FormatError, WaykeepError
@@ -95,7 +96,7 @@ class AttestedServer:
         """
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=ProblemProtocol,
             loop="asyncio",
             lifespan="off",
             ws="none",
@@ -106,7 +107,6 @@ class AttestedServer:
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=5,
-            limit_concurrency=256,
             timeout_keep_alive=30,
         )
         config.load()

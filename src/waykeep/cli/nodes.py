@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -16,10 +15,6 @@ host = App(name="host", help="The untrusted directory: stores ciphertext, finds 
 supervisor = App(name="supervisor", help="The attested node: forks, binds and vouches for its processes.")
 
 Listen = Annotated[str, Parameter(help="Address to listen on.")]
-
-
-def _log() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 
 
 @supervisor.command(name="serve")
@@ -51,12 +46,12 @@ def serve_host(*, store: Path, supervisor: Path, listen: Listen = "127.0.0.1", p
         url: Where user clouds reach this host, if not at the address it listens on.
     """
     from waykeep.authority import access
+    from waykeep.channel.protocol import ProblemProtocol
     from waykeep.host import app as host_app
-    from waykeep.host.serve import bind, make_server
+    from waykeep.host.serve import bind, serve_on
     from waykeep.host.supervisor import Supervisor
     from waykeep.vault.store import DirectoryStore
 
-    _log()
     store.mkdir(mode=0o711, parents=True, exist_ok=True)
     listener = bind(listen, port)
     address = url or f"http://{listen}:{listener.getsockname()[1]}"
@@ -67,7 +62,7 @@ def serve_host(*, store: Path, supervisor: Path, listen: Listen = "127.0.0.1", p
     def ready(bound: int) -> None:
         output.errors.print(f"host ready on {listen} port {bound}")
 
-    make_server(application, listener, ready).run_here()
+    serve_on(application, listener, ready, ProblemProtocol)
 
 
 def measure(*, json: bool = False) -> None:

@@ -74,7 +74,7 @@ class Folder:
         self.save_profile(profile)
 
     def discard(self) -> None:
-        """Remove what `create` made and the keystore: of an owner whom no host knows, whose recovery secrets nobody saw."""
+        """Remove what `create` made, and the keystore: of an owner whom no host knows, with secrets that nobody saw."""
         for path in (self.keystore, self.path / "profile.json"):
             files.remove(path)
         for folder in (self.outbox, self.log, self.path):

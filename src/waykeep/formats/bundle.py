@@ -151,7 +151,7 @@ def write_libraries(libraries: Mapping[str, str]) -> bytes:
 
 def _libraries(data: bytes) -> dict[str, str]:
     lines = data[:4096].decode("ascii", "replace").splitlines()
-    found = dict(match.groups() for match in map(_LIBRARY.fullmatch, lines) if match)
+    found = {match[1]: match[2] for match in map(_LIBRARY.fullmatch, lines) if match}
     if write_libraries(found) != data or any(a >= b for a, b in pairwise(found)):
         raise FormatError("bundle-libraries", f"found a {LIBRARIES} that is not sorted lines name==version")
     return found

@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from waykeep.errors import HostError
 from waykeep.host.metrics import LOG
-from waykeep.host.protocol import MAX_CONNECTIONS, HostProtocol
 
+MAX_CONNECTIONS = 1000
 BACKLOG = 512
 KEEP_ALIVE_S = 5
 GRACE_S = 5
@@ -62,12 +63,18 @@ def bind(listen: str, port: int) -> socket.socket:
     return listener
 
 
-def make_server(app: Starlette, listener: socket.socket, ready: Callable[[int], None]) -> HostServer:
-    """The server around a bound socket, not yet running."""
+def make_server(
+    app: Starlette, listener: socket.socket, ready: Callable[[int], None], protocol: type[H11Protocol]
+) -> HostServer:
+    """The server around a bound socket, not yet running.
+
+    Args:
+        protocol: HTTP below the application, passed in: `waykeep.channel.protocol.ProblemProtocol`.
+    """
     config = uvicorn.Config(
         app,
         loop="asyncio",
-        http=HostProtocol,
+        http=protocol,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -94,21 +101,9 @@ def log_to_stderr() -> None:
         LOG.propagate = False
 
 
-def serve_on(app: Starlette, listener: socket.socket, ready: Callable[[int], None]) -> None:
+def serve_on(
+    app: Starlette, listener: socket.socket, ready: Callable[[int], None], protocol: type[H11Protocol]
+) -> None:
     """Serve on a socket of `bind` until a signal ends the process."""
     log_to_stderr()
-    make_server(app, listener, ready).run_here()
-
-
-def serve(app: Starlette, listen: str, port: int, ready: Callable[[int], None]) -> None:
-    """Serve until a signal ends the process.
-
-    Args:
-        listen: Address to listen on.
-        port: Port, or 0 for any.
-        ready: Called once with the port when connections are accepted.
-
-    Raises:
-        HostError: ``cannot-listen``.
-    """
-    serve_on(app, bind(listen, port), ready)
+    make_server(app, listener, ready, protocol).run_here()

@@ -89,7 +89,7 @@ class Cloud:
             epochs = dict(self._keys.epochs) if self._keys else {}
             statements = reader.epochs(log)
             for text, secret in asked.epochs.items():
-                number = int(text) if text.isdecimal() and len(text) < 10 else -1
+                number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
                 if number not in statements:
                     raise UserCloudError("epoch-unknown", "found a secret of an epoch that the owner log does not name")
                 if agefile.recipient_of(secret) != statements[number].recipient:

@@ -5,6 +5,8 @@ Every request but the one for evidence is signed by a device of its owner, for t
 
 from __future__ import annotations
 
+import re
+
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +20,8 @@ from waykeep.formats.messages import Accept, Run, Unlock
 from waykeep.formats.wire import MAX_JSON, decode_json
 from waykeep.usercloud.cloud import Cloud
 from waykeep.usercloud.runs import Runner
+
+_MILLIS = re.compile(r"[0-9]{1,13}")
 
 
 class Routes:
@@ -85,7 +89,7 @@ class Routes:
         await self._signed(request)
         stream = streams.parse_stream(request.query_params.get("stream", ""))
         window = [request.query_params.get(name, "") for name in ("from_ms", "to_ms")]
-        if not all(text.isdecimal() and len(text) <= 13 for text in window):
+        if not all(_MILLIS.fullmatch(text) for text in window):
             raise UserCloudError("window-malformed", "found no window of time (from_ms, to_ms) in the request")
         plan = ReadPlan(0, {stream: ()}, int(window[0]), int(window[1]), "")
         found = await anyio.to_thread.run_sync(self._cloud.read, plan)

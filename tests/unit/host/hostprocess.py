@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from waykeep.authority import access
+from waykeep.channel.protocol import ProblemProtocol
 from waykeep.host.app import create_app
 from waykeep.host.serve import bind, serve_on
 from waykeep.host.supervisor import Supervisor
@@ -20,7 +21,7 @@ def main() -> None:
         access,
         host_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
     )
-    serve_on(app, listener, lambda port: print(port, flush=True))
+    serve_on(app, listener, lambda port: print(port, flush=True), ProblemProtocol)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import msgspec
 
 from waykeep.authority import access, dsse, keys, requests
 from waykeep.authority.statements import INCEPTION_TYPE, KEY_LIST_TYPE, Inception, KeyList
+from waykeep.channel.protocol import ProblemProtocol
 from waykeep.formats import agefile, problem
 from waykeep.formats.ids import OwnerId, PublicKey, numbered, owner_id, sha256
 from waykeep.formats.messages import (
@@ -175,7 +176,7 @@ def running(folder: Path, limits: HostLimits | None = None, *, supervisor_timeou
         limits=limits,
     )
     accepting = threading.Event()
-    server = make_server(app, listener, lambda _: accepting.set())
+    server = make_server(app, listener, lambda _: accepting.set(), ProblemProtocol)
     thread = threading.Thread(target=server.run_here)
     thread.start()
     assert accepting.wait(20)

@@ -10,10 +10,10 @@ import pytest
 
 from tests.unit.host.rig import Host, Person, raw_refused, refused, running
 from waykeep.authority import requests
+from waykeep.channel.protocol import ProblemProtocol
 from waykeep.formats.ids import sha256
 from waykeep.formats.segment import MAX_SEGMENT
 from waykeep.host.ports import HostLimits
-from waykeep.host.protocol import HostProtocol
 
 SMALL = HostLimits(segment_bytes=4096, object_bytes=2048, body_idle_s=0.3, body_total_s=1.0)
 
@@ -184,7 +184,7 @@ def test_length_and_chunks_together_smuggle_nothing(host: Host) -> None:
 
 
 def test_a_head_that_does_not_end_is_refused_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HostProtocol, "head_s", 0.3)
+    monkeypatch.setattr(ProblemProtocol, "head_s", 0.3)
     monkeypatch.setattr("waykeep.host.serve.KEEP_ALIVE_S", 1)
     with running(tmp_path) as host:
         whole = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -271,7 +271,7 @@ def test_repeated_signature_headers_are_refused(host: Host, person: Person) -> N
 
 
 def test_more_connections_than_it_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HostProtocol, "max_connections", 2)
+    monkeypatch.setattr(ProblemProtocol, "max_connections", 2)
     with running(tmp_path) as host:
         assert host.ask("GET", "/healthz").status_code == 200
         with socket.create_connection(("127.0.0.1", host.port), timeout=20):

@@ -26,13 +26,11 @@ else.
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, datetime, timedelta
-
 import msgspec
 import pyarrow as pa
 
 from waykeep.device.importers import Imported, Refusal, entries
+from waykeep.device.importers.columns import Column, kind, number, time_ms, zone_name
 from waykeep.errors import DeviceError, FormatError
 from waykeep.formats import streams, table
 
@@ -41,66 +39,40 @@ MAX_STREAMS = 256
 MAX_ZONES = 1_000
 """The most time zones of one recording; IANA has some 600."""
 
-_INT32 = 2**31 - 1
-_ZONE = re.compile(r"[A-Za-z0-9_+/-]{1,64}")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class _Column(msgspec.Struct, frozen=True):
-    """How a number of ``data`` becomes a column.
-
-    Attributes:
-        name: What a reason calls it.
-        low, high: Its range, in e-mission's unit.
-        scale: What it is multiplied by.
-        needed: Whether an entry without it is refused.
-        missing: What stands for it where it is not needed and missing.
-        below_is_unknown: Whether less than `low` means unknown, not impossible.
-        code: Whether it is a code, of which a fraction makes no sense.
-    """
-
-    field: str
-    name: str
-    low: float
-    high: float
-    scale: int = 1
-    needed: bool = False
-    missing: int | None = None
-    below_is_unknown: bool = False
-    code: bool = False
-
+_MAX = (2**31 - 1) // 100
+"""In metres, or metres a second: more hundredths do not fit their column."""
 
 _POINT = (
-    _Column("latitude", "latitude", -90, 90, 10**7, needed=True),
-    _Column("longitude", "longitude", -180, 180, 10**7, needed=True),
-    _Column("accuracy", "accuracy", 0, _INT32 / 100, 100),
-    _Column("altitude", "altitude", -_INT32 / 100, _INT32 / 100, 100),
-    _Column("sensed_speed", "speed", 0, _INT32 / 100, 100, below_is_unknown=True),
-    _Column("heading", "heading", 0, 360, 100, below_is_unknown=True),
+    Column("latitude", "latitude", -90, 90, 10**7, needed=True),
+    Column("longitude", "longitude", -180, 180, 10**7, needed=True),
+    Column("accuracy", "accuracy", 0, _MAX, 100),
+    Column("altitude", "altitude", -_MAX, _MAX, 100),
+    Column("sensed_speed", "speed", 0, _MAX, 100, below_is_unknown=True),
+    Column("heading", "heading", 0, 360, 100, below_is_unknown=True),
 )
 
-_COLUMNS: dict[str, tuple[str, tuple[_Column, ...]]] = {
+_COLUMNS: dict[str, tuple[str, tuple[Column, ...]]] = {
     "background/location": ("location", _POINT),
     "background/filtered_location": ("filtered-location", _POINT),
     "background/motion_activity": (
         "motion-activity",
         (
-            _Column("type", "type of motion", 0, 99, needed=True, code=True),
-            _Column("confidence", "confidence", 0, 100, missing=0),
+            Column("type", "type of motion", 0, 99, needed=True, code=True),
+            Column("confidence", "confidence", 0, 100, missing=0),
         ),
     ),
     "background/battery": (
         "battery",
         (
-            _Column("battery_level_pct", "battery level", 0, 100, needed=True),
-            _Column("battery_status", "battery status", 0, 99, code=True),
+            Column("battery_level_pct", "battery level", 0, 100, needed=True),
+            Column("battery_status", "battery status", 0, 99, code=True),
         ),
     ),
     "statemachine/transition": (
         "transition",
         (
-            _Column("curr_state", "state", 0, 99, needed=True, code=True),
-            _Column("transition", "transition", 0, 99, needed=True, code=True),
+            Column("curr_state", "state", 0, 99, needed=True, code=True),
+            Column("transition", "transition", 0, 99, needed=True, code=True),
         ),
     ),
 }
@@ -159,29 +131,29 @@ def read(data: bytes) -> Imported:
 def _record(index: int, value: object, text: bytes) -> tuple[str, _Record]:
     """Rules 2 to 6."""
     if not isinstance(value, dict):
-        raise DeviceError("entry-malformed", f"found {_kind(value)}, expected an object with metadata and data")
+        raise DeviceError("entry-malformed", f"found {kind(value)}, expected an object with metadata and data")
     metadata, data = _object(value, "metadata"), _object(value, "data")
     key = metadata.get("key")
     if not isinstance(key, str):
-        raise DeviceError("key-malformed", f"found {_kind(key)} as key, expected text")
+        raise DeviceError("key-malformed", f"found {kind(key)} as key, expected text")
     stream, columns = _COLUMNS.get(key) or (_json_stream(key), None)
-    write_ms = _time(metadata.get("write_ts"), "time of writing")
+    write_ms = time_ms(metadata.get("write_ts"), "time of writing")
     values: tuple[int | str | None, ...]
     if columns is None:
-        ts_ms = write_ms if data.get("ts") is None else _time(data["ts"], "time")
-        zone = _zone(metadata.get("time_zone"))
+        ts_ms = write_ms if data.get("ts") is None else time_ms(data["ts"], "time")
+        zone = zone_name(metadata.get("time_zone"))
         values = (msgspec.json.format(text, indent=-1).decode(),)
     else:
-        ts_ms = _time(data.get("ts"), "time")
-        zone = _zone(metadata.get("time_zone"))
-        values = tuple([_number(data.get(column.field), column) for column in columns])
+        ts_ms = time_ms(data.get("ts"), "time")
+        zone = zone_name(metadata.get("time_zone"))
+        values = tuple([number(data.get(column.field), column) for column in columns])
     return stream, _Record(index, ts_ms, write_ms, values, zone)
 
 
 def _object(entry: dict[str, object], name: str) -> dict[str, object]:
     part = entry.get(name)
     if not isinstance(part, dict):
-        raise DeviceError("entry-malformed", f"found {_kind(part)} as {name}, expected an object")
+        raise DeviceError("entry-malformed", f"found {kind(part)} as {name}, expected an object")
     return part
 
 
@@ -206,60 +178,6 @@ def _shown_key(value: object) -> str:
         return ""
 
 
-def _time(value: object, name: str) -> int:
-    """Milliseconds since 1970 UTC of a time in seconds."""
-    if type(value) is not float and type(value) is not int:
-        raise DeviceError("time-impossible", f"found {_kind(value)} as {name}, expected seconds since 1970")
-    if not streams.MIN_TS_MS <= value * 1000 <= streams.MAX_TS_MS:
-        raise DeviceError("time-impossible", f"found the {name} {_date(value)}, expected one from 2001 to 2100")
-    return round(value * 1000)
-
-
-def _date(seconds: float) -> str:
-    try:
-        return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except OverflowError:
-        return "of a year that no calendar has"
-
-
-def _zone(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise DeviceError("value-out-of-range", f"found {_kind(value)} as time zone, expected text")
-    if value and _ZONE.fullmatch(value) is None:
-        raise DeviceError("value-out-of-range", "found a time zone that is no name of IANA's form")
-    return value
-
-
-def _number(value: object, column: _Column) -> int | None:
-    if value is None:
-        if column.needed:
-            raise DeviceError("entry-malformed", f"found no {column.name}, expected a number")
-        return column.missing
-    # The exact type, as true and false are numbers to Python.
-    if type(value) is not float and type(value) is not int:
-        raise DeviceError("value-out-of-range", f"found {_kind(value)} as {column.name}, expected a number")
-    if column.below_is_unknown and value < column.low:
-        return None
-    if not column.low <= value <= column.high:
-        raise DeviceError("value-out-of-range", f"found a {column.name} outside {column.low:g} to {column.high:g}")
-    if column.code and value != int(value):
-        raise DeviceError("value-out-of-range", f"found a fraction as {column.name}, expected a code")
-    return round(value * column.scale)
-
-
-def _kind(value: object) -> str:
-    """What a value is, without saying it."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    return "text" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"
-
-
 def _second(stream: str, earlier: _Record, record: _Record) -> DeviceError:
     """Rule 7, when two entries have one key."""
     same = earlier.zone == record.zone and (
@@ -281,7 +199,7 @@ def _content(text: int | str | None) -> bytes:
 
 def _table(stream: str, records: list[_Record]) -> pa.Table:
     zones = sorted({record.zone for record in records})
-    number = {zone: position for position, zone in enumerate(zones)}
+    places = {zone: place for place, zone in enumerate(zones)}
     columns: list[list[object]] = [
         [record.ts_ms for record in records],
         [record.write_ms for record in records],
@@ -289,6 +207,6 @@ def _table(stream: str, records: list[_Record]) -> pa.Table:
     ]
     schema = streams.schema(stream)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, schema, strict=False)]
-    named = pa.array([number[record.zone] for record in records], pa.int16())
+    named = pa.array([places[record.zone] for record in records], pa.int16())
     arrays.append(pa.DictionaryArray.from_arrays(named, pa.array(zones, pa.string())))
     return table.conform(pa.Table.from_arrays(arrays, schema=schema), stream)

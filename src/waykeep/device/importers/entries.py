@@ -138,8 +138,8 @@ def read(text: bytes) -> tuple[object, DeviceError | None]:
     fault: DeviceError | None = None
     try:
         value = _DECODER.decode(text)
-        # A name that stands twice is lost by decoding, and its colon with it. Only an escape (\\u003a) could make up for one.
-        plain = b"\\" not in text or b"\\u" not in text  # the first is four times as fast, and nearly always true
+        # A name that stands twice is lost by decoding, and its colon with it. Only an escape could make up for it.
+        plain = b"\\" not in text or b"\\u" not in text  # the first is far faster, and nearly always true
         sure = plain and text.count(b":") == _ENCODER.encode(value).count(b":")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         sure = False

@@ -1,7 +1,8 @@
 """HTTP/1.1 below the application: what uvicorn's h11 protocol leaves open to a hostile client.
 
 It waits without end for the head of a request, answers what is no HTTP in plain text, and closes without a word on a
-body that was cut. Here a head has a deadline, and every refusal is a problem document.
+body that was cut. Under every server of ours lies this instead: a head has a deadline, and every refusal is a problem
+document.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from waykeep.errors import HostError
+from waykeep.errors import ChannelError
 from waykeep.formats import problem
 
 HEAD_S = 10.0
@@ -23,7 +24,7 @@ MAX_CONNECTIONS = 1000
 """Connections at once. Up to twice as many are told to come again, further ones are dropped."""
 
 
-class HostProtocol(H11Protocol):
+class ProblemProtocol(H11Protocol):
     """uvicorn's protocol with a deadline for heads, a bound on connections, and typed refusals."""
 
     head_s = HEAD_S
@@ -41,7 +42,7 @@ class HostProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         if len(self.connections) > self.max_connections and self.conn.their_state is h11.IDLE:
-            self.refuse(HostError("host-busy", "the host has too many connections", hint="try again", status=503))
+            self.refuse(ChannelError("host-busy", "this server has too many connections", hint="try again", status=503))
             return
         super().data_received(data)
         self._watch()
@@ -52,12 +53,12 @@ class HostProtocol(H11Protocol):
 
     def eof_received(self) -> None:
         if self.conn.their_state is h11.SEND_BODY:
-            self.refuse(HostError("body-truncated", "found a body that ends before its announced length"))
+            self.refuse(ChannelError("body-truncated", "found a body that ends before its announced length"))
 
     def send_400_response(self, msg: str) -> None:
-        self.refuse(HostError("http-malformed", "found bytes that are no HTTP/1.1 request"))
+        self.refuse(ChannelError("http-malformed", "found bytes that are no HTTP/1.1 request"))
 
-    def refuse(self, error: HostError) -> None:
+    def refuse(self, error: ChannelError) -> None:
         """Answer with a problem document, if no answer has begun, and close."""
         if self.transport.is_closing():
             return
@@ -88,4 +89,4 @@ class HostProtocol(H11Protocol):
 
     def _late(self) -> None:
         self._deadline = None
-        self.refuse(HostError("head-timeout", "found a request whose head does not end", status=408))
+        self.refuse(ChannelError("head-timeout", "found a request whose head does not end", status=408))
