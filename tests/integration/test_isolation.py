@@ -49,15 +49,11 @@ def living(stage: Watched) -> Iterator[Living]:
 
         running = threading.Thread(target=run)
         running.start()
-        child = until(lambda: [p for p in stage.services() if p.is_child and computing(p)], "a run is under way")[0]
+        child = until(lambda: [p for p in stage.services() if p.is_child and p.busy], "a run is under way")[0]
         (front,) = stage.services() - {child}
         yield Living(owner, stage.cloud(owner.owner), front, child)
         os.kill(front.pid, 9)
         running.join(20)
-
-
-def computing(child: Process) -> bool:
-    return int((child.path / "stat").read_text().rpartition(")")[2].split()[11]) > 5
 
 
 def status(process: Process) -> dict[str, str]:

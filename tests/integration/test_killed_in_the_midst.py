@@ -159,7 +159,7 @@ def test_an_algorithm_process_killed_during_a_run(victim: str, rule: str, stage:
 
         running = threading.Thread(target=run)
         running.start()
-        child = until(lambda: [p for p in stage.services() - others if busy(p)], "the run is under way").pop()
+        child = until(lambda: [p for p in stage.services() - others if p.is_child and p.busy], "the run is under way").pop()
         (front,) = stage.services() - others - {child}
         assert front.is_front and child.is_child
         kill(front if victim == "front" else child)
@@ -168,12 +168,6 @@ def test_an_algorithm_process_killed_during_a_run(victim: str, rule: str, stage:
         until(lambda: not stage.services() - others, "the other of the two is gone as well", 5)
         assert (owner.listing(), owner.heads()) == (before, head)
         assert device.run(counting[0].digest, {}, *window).rows == [{"rows": 30}]
-
-
-def busy(process: Process) -> bool:
-    """Whether an author's code is at work: its process has used some of its processor time."""
-    fields = (process.path / "stat").read_text().rpartition(")")[2].split()
-    return process.is_child and int(fields[11]) + int(fields[12]) >= 20  # hundredths of a second
 
 
 def test_a_supervisor_killed_during_a_run_takes_the_author_s_code_along(stage: Watched, owner: Person) -> None:
@@ -189,7 +183,7 @@ def test_a_supervisor_killed_during_a_run_takes_the_author_s_code_along(stage: W
 
         running = threading.Thread(target=run)
         running.start()
-        until(lambda: any(busy(process) for process in stage.services()), "the run is under way")
+        until(lambda: any(p.is_child and p.busy for p in stage.services()), "the run is under way")
         stage.kill_supervisor()
         until(lambda: not stage.supervised(), "all that it forked is gone", 2)
         running.join(20)

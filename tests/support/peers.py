@@ -38,6 +38,9 @@ class OwnNode:
         binding: What its process claims to be bound to.
         workload: What its process claims to be.
         time_ms: When its quote claims to be made.
+
+    Attributes:
+        sandbox: What its author's process claims to have put on.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class OwnNode:
     ) -> None:
         key = SigningKey(root)
         self._binding, self._workload = binding, workload
+        self.sandbox: tuple[str, ...] = ()
         measured = {name: values[0] for name, values in references.workloads.items()}
         now = time.time_ns() // 1_000_000
         self._signer = Signer(
@@ -57,11 +61,11 @@ class OwnNode:
 
     def evidence(self, claims: bytes, sandbox: tuple[str, ...] = ()) -> bytes:
         """As `waykeep.channel.server.Attester`."""
-        return self._signer.evidence(self._workload, self._binding, claims, ISOLATION, sandbox)
+        return self._signer.evidence(self._workload, self._binding, claims, ISOLATION, sandbox or self.sandbox)
 
 
 class Recorder:
-    """A TLS server that notes what it is sent after the handshake, and answers nothing.
+    """A TLS server that notes what it is sent after the handshake, up to the end of a head, and answers nothing.
 
     Attributes:
         received: The bytes of HTTP, of all connections together.
@@ -107,7 +111,7 @@ def _record(listener: socket.socket, context: ssl.SSLContext, found: Recorder) -
             try:
                 with context.wrap_socket(connection, server_side=True) as tls:
                     found.handshakes += 1
-                    while data := tls.recv(65536):
+                    while b"\r\n\r\n" not in found.received and (data := tls.recv(65536)):
                         found.received += data
             except (ssl.SSLError, OSError):
                 continue

@@ -46,6 +46,12 @@ class Process:
         """Whether it runs still; one that nobody reaped does not run."""
         return _state(self.pid) not in ("", "Z", "X")
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has used a fifth of a second of processor time: an author's code is at work in it."""
+        fields = (self.path / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12]) >= 20
+
     def descriptors(self) -> dict[int, str]:
         """What each open descriptor refers to, such as ``/dev/null`` or ``socket:[123]``."""
         found = {}

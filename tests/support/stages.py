@@ -17,6 +17,7 @@ from waykeep.attestation import insecure
 from waykeep.channel.trust import Trust
 from waykeep.demo.stage import Stage
 from waykeep.device.trusting import default_policy
+from waykeep.errors import SupervisorError
 from waykeep.formats.ids import OwnerId, parse_digest, parse_object, parse_owner_id
 from waykeep.supervisor.measure import reference_values
 
@@ -33,6 +34,12 @@ class Watched(Stage):
         super().__init__(folder, source=source, wrap_supervisor=at_home, wrap_host=at_home)
         self.devices = folder / "devices"
         self.devices.mkdir(mode=0o700)
+
+    def start_supervisor(self) -> None:
+        try:
+            super().start_supervisor()
+        except SupervisorError as error:
+            raise AssertionError(self.log("supervisor").read_text()) from error
 
     def trust(self) -> Trust:
         """What a device demands here: this installation's root and code, and all that this machine can give."""

@@ -18,7 +18,8 @@ from typing import Annotated, Final
 import msgspec
 
 from waykeep.errors import AlgorithmError
-from waykeep.formats.manifest import MAX_FIELDS, MAX_ROWS, Value
+from waykeep.formats.manifest import Value
+from waykeep.formats.manifest_file import MAX_FIELDS, MAX_ROWS
 
 MAX_START: Final = 1 << 20
 """The largest first frame, in bytes."""

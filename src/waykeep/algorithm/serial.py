@@ -1,9 +1,9 @@
 """Arrow's query engine without threads, which a run does not have.
 
-``Table.filter`` with an expression, ``group_by``, ``join`` and ``sort_by`` go through ``pyarrow.acero``, whose plans use
-a thread pool unless told otherwise; ``filter`` cannot even be told. Where no thread starts, the pool ends the process
-(an exception of C++ that nobody catches). So plans made there run on the thread that asks, whatever they are told:
-the rows are the same, and their order no longer depends on luck.
+``Table.filter`` with an expression, ``group_by`` and ``join`` go through ``pyarrow.acero``, whose plans use a thread
+pool unless told otherwise; ``filter`` cannot even be told. Where no thread starts, the pool ends the process (an
+exception of C++ that nobody catches). So plans made there run on the thread that asks, whatever they are told: the
+rows are the same, and their order no longer depends on luck.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import msgspec
 
 from waykeep.errors import AttestationError, FormatError
 from waykeep.formats.ids import PublicKey
+from waykeep.formats.messages import Millis
 from waykeep.formats.wire import decode_json, encode_json
 
 WORKLOAD_TYPE = "application/vnd.waykeep.workload-evidence+json"
@@ -28,7 +29,7 @@ class SignerBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a platform's quote is made over: the supervisor's signing key, and the time it was asked, in ms."""
 
     key: PublicKey
-    time_ms: int
+    time_ms: Millis
 
     def report_data(self) -> bytes:
         """SHA-256 over the binding's JSON: 32 bytes."""
@@ -77,6 +78,9 @@ def encode(evidence: Evidence) -> bytes:
 def decode(data: bytes) -> Evidence:
     """Raises: AttestationError: ``evidence-malformed``. Nothing in the result is verified."""
     try:
-        return decode_json(data, Evidence, limit=MAX_EVIDENCE, what="evidence")
+        found = decode_json(data, Evidence, limit=MAX_EVIDENCE, what="evidence")
     except FormatError as error:
         raise AttestationError("evidence-malformed", error.message) from None
+    if encode(found) != data:
+        raise AttestationError("evidence-malformed", "found evidence that is not spelled as Waykeep spells it")
+    return found

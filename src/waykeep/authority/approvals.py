@@ -12,6 +12,7 @@ import msgspec
 from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import Approved
 from waykeep.errors import AuthorityError
+from waykeep.formats import streams
 from waykeep.formats.messages import Run, Value
 
 
@@ -35,7 +36,8 @@ def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) 
         parameters: The request's parameters with the bundle's defaults filled in.
 
     Raises:
-        AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved`` (403).
+        AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved``,
+            ``approval-malformed`` (403).
     """
     refusal = AuthorityError(
         "algorithm-not-approved",
@@ -65,3 +67,10 @@ def _within(approval: Approved, request: Run, parameters: Mapping[str, Value]) -
             )
     if not approval.from_ms <= request.from_ms < request.to_ms <= approval.to_ms:
         raise AuthorityError("time-not-approved", "found a window of time that was not approved", status=403)
+    # To a read no columns are all columns, and a result kept in a recorded stream would spoil it for every read.
+    if not all(approval.inputs.values()) or (approval.store_as and not streams.is_derived(approval.store_as)):
+        raise AuthorityError(
+            "approval-malformed",
+            "found an approval that names no columns of a stream, or keeps results in a recorded one",
+            status=403,
+        )

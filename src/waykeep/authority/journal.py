@@ -72,7 +72,8 @@ def fold(state: JournalState, owner: OwnerState, objects: Sequence[JournalObject
             raise AuthorityError(
                 "journal-signer", "found a record by a key that the owner log did not name", status=403
             )
-        if not quoted <= record.owner_head.number <= owner.head.number:
+        quoting = record.owner_head
+        if not quoted <= quoting.number <= owner.head.number or owner.digest_at(quoting.number) != quoting.digest:
             raise AuthorityError("journal-head", "found a record that quotes an owner head out of order", status=409)
         if commit(unb64(item.salt, SALT_BYTES), item.detail) != record.detail:
             raise AuthorityError(

@@ -8,13 +8,13 @@ Rules, by their names:
 4. ``log-signer``: devices, writers and recipients are named by the authority; all else by it or by a device in the log.
 5. ``log-epoch``: an epoch has the next number; its statement is of this owner, signed by the authority (checked where
    read).
-6. ``log-repeat``: a key is added once.
+6. ``log-repeat``: a key is added once, in one role.
 7. ``log-limit``: at most 64 devices, 256 writers, 10,000 entries of any other kind.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from waykeep.authority.statements import (
     INCEPTION_TYPE,
     OWNER_ENTRY_TYPE,
     Approved,
+    Body,
     DeviceAdded,
     EpochOpened,
     Inception,
@@ -37,7 +38,8 @@ from waykeep.formats.messages import Head
 from waykeep.formats.wire import decode_json
 
 MAX_ENTRY = 65536
-_LIMITS = {DeviceAdded: 64, WriterAdded: 256}
+MAX_OF_A_KIND = 10_000
+_LIMITS: dict[type, int] = {DeviceAdded: 64, WriterAdded: 256}
 
 
 class OwnerState(msgspec.Struct, frozen=True):
@@ -122,14 +124,14 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
         certifies = isinstance(body, DeviceAdded | WriterAdded | RecipientsNamed)
         if opened.signer != authority and (certifies or opened.signer not in devices):
             raise AuthorityError("log-signer", "found an entry whose signer may not make it", status=403)
-        if sum(type(e.body) is type(body) for _, e, _ in entries) >= _LIMITS.get(type(body), 10_000):
+        if _count(body, len(entries), devices, writers, epochs, state_keys, approvals) >= _limit(body):
             raise AuthorityError("log-limit", "found more entries of a kind than a log may hold", status=409)
         match body:
             case DeviceAdded():
-                _once(body.key, devices, writers)
+                _once(body.key, authority, devices, writers, state_keys)
                 devices[body.key] = entry.number
             case WriterAdded():
-                _once(body.key, devices, writers)
+                _once(body.key, authority, devices, writers, state_keys)
                 writers[body.key] = body
             case EpochOpened():
                 if body.number != len(epochs) + 1:
@@ -140,7 +142,7 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
             case RecipientsNamed():
                 recipients = body
             case StateKeyNamed():
-                _once(body.key, state_keys)
+                _once(body.key, authority, devices, writers, state_keys)
                 state_keys[body.key] = entry.number
             case Approved():
                 approvals[entry.number] = body
@@ -161,8 +163,18 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
     )
 
 
-def _once(
-    key: PublicKey, *known: dict[PublicKey, object] | dict[PublicKey, int] | dict[PublicKey, WriterAdded]
-) -> None:
-    if any(key in keys for keys in known):
+def _count(body: Body, entries: int, *kinds: Collection[object]) -> int:
+    """How many entries of a body's kind there are; each entry but `RecipientsNamed` adds one to its own collection."""
+    order = (DeviceAdded, WriterAdded, EpochOpened, StateKeyNamed, Approved)
+    if isinstance(body, RecipientsNamed):
+        return entries - sum(map(len, kinds))
+    return len(kinds[order.index(type(body))])
+
+
+def _limit(body: Body) -> int:
+    return _LIMITS.get(type(body), MAX_OF_A_KIND)
+
+
+def _once(key: PublicKey, authority: PublicKey, *known: Collection[PublicKey]) -> None:
+    if key == authority or any(key in keys for keys in known):
         raise AuthorityError("log-repeat", "found a key that the log already holds", status=409)

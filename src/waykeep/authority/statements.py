@@ -119,6 +119,9 @@ class Approved(_Statement, frozen=True, tag="approval"):
     store_as: str = ""
 
 
+Body = DeviceAdded | WriterAdded | RecipientsNamed | EpochOpened | StateKeyNamed | Approved
+
+
 class OwnerEntry(_Statement, frozen=True):
     """An entry of the owner log. ``previous`` is the digest of the envelope before; number 0 is the inception."""
 
@@ -126,7 +129,7 @@ class OwnerEntry(_Statement, frozen=True):
     number: Number
     previous: Digest
     time_ms: Millis
-    body: DeviceAdded | WriterAdded | RecipientsNamed | EpochOpened | StateKeyNamed | Approved
+    body: Body
 
 
 # -- cloud journal -----------------------------------------------------------------------------------------------------

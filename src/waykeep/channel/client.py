@@ -8,6 +8,7 @@ get to send anything. A connection made later in the same session must show the 
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 import ssl
 from collections.abc import Callable, Iterable
@@ -32,6 +33,8 @@ from waykeep.formats.wire import MIB, decode_json
 
 MAX_ANSWER = 64 * MIB
 ATTESTATION_PATH = "/.well-known/attestation"
+_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*")
+_IPV6 = re.compile(r"(?=.*:)[0-9A-Fa-f:.]{2,45}")
 
 
 class AttestedClient:
@@ -48,7 +51,7 @@ class AttestedClient:
 
     Raises:
         AttestationError: Named by the rule that refused the peer.
-        ChannelError: ``unreachable``, ``tls-failed``, ``answer-malformed``.
+        ChannelError: ``address-malformed``, ``unreachable``, ``tls-failed``, ``answer-malformed``.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class AttestedClient:
         signer: SigningKey | None = None,
         timeout_s: float = 60.0,
     ) -> None:
-        self._base = f"https://{address.host}:{address.port}"
+        self._base = _origin(address)
         self._workload, self._binding, self._trust, self._clock, self._signer = workload, binding, trust, clock, signer
         self._timeout = {"connect": timeout_s, "read": timeout_s, "write": timeout_s, "pool": timeout_s}
         self._channel: bytes | None = None
@@ -137,6 +140,15 @@ class AttestedClient:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _origin(address: Address) -> str:
+    """The origin to connect to. An address is a stranger's text: a name or a number, and never more of a URL."""
+    if _NAME.fullmatch(address.host):
+        return f"https://{address.host}:{address.port}"
+    if _IPV6.fullmatch(address.host):
+        return f"https://[{address.host}]:{address.port}"
+    raise ChannelError("address-malformed", "found an address that is neither a name nor a number", status=502)
 
 
 def _bounded(chunks: Iterable[bytes], limit: int) -> bytes:

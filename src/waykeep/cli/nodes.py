@@ -23,12 +23,11 @@ def serve_supervisor(*, state: Path, store: Path, socket: Path, listen: Listen =
 
     Args:
         state: Folder of the software root and the uids; made if missing. Back up nothing of it: a new one is a new
-            node. store: Folder that user clouds write ciphertext to; the host's store. socket: Unix socket for the
-            host.
+            node.
+        store: Folder that user clouds write ciphertext to; the host's store.
+        socket: Unix socket for the host.
     """
     output.banner()
-    state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    store.mkdir(mode=0o711, parents=True, exist_ok=True)
     places = {"--state": state, "--store": store, "--socket": socket}
     arguments = [text for name, path in places.items() for text in (name, str(path.absolute()))]
     # The attested program is small and measured whole; the command line is neither.

@@ -36,6 +36,9 @@ def init(
         # One root in 64 begins with a hyphen.
         Parameter(help="Public software root of platform 'insecure', if you trust it.", allow_leading_hyphen=True),
     ],
+    shared_uid: Annotated[
+        bool, Parameter(help="Accept a node whose supervisor is not root, so that its processes share a uid.")
+    ] = False,
     name: str = "this device",
     owner: Owner = Owner(),
 ) -> None:
@@ -45,7 +48,7 @@ def init(
     """
     private_umask()
     root = parse_public_key(trust_insecure_root)
-    trust = Trust({insecure.PLATFORM: root}, reference_values(), default_policy())
+    trust = Trust({insecure.PLATFORM: root}, reference_values(), default_policy(shared_uid=shared_uid))
     paper = account.create(owner.folder, lambda made: Profile(made.owner, host, trust), owner.lock(create=True), name)
     owner_id = owner.folder.profile().owner
     output.banner()

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from waykeep.algorithm import author, describe
+from waykeep.algorithm import author
 from waykeep.attestation import insecure
 from waykeep.attestation.evidence import USER_CLOUD
 from waykeep.channel.client import AttestedClient
@@ -113,7 +113,7 @@ def _main_job(show: Play, owners: list[Person]) -> list[Bundle]:
     for each in found:
         first.device.host.put_bundle(each.digest, bundles.pack(each.files))
     for each in found:
-        show.console.print(f"[dim]{describe.describe(each).splitlines()[0]}[/]", markup=True)
+        show.console.print(f"    [dim]{each.manifest.name}: {each.manifest.summary}[/]")
     watch.lap()
     show.refused.append(refusals.not_approved(first, found[0]))
     watch.lap()

@@ -68,9 +68,8 @@ def other_measurement(stage: Stage, person: Person) -> Refusal:
         changed.write_bytes(changed.read_bytes() + b"\n")
         other = Stage(folder, source=folder / "code")
         other.store = stage.store
-        other.state.mkdir()
-        for kept in ("insecure-root", "uids"):
-            shutil.copy(stage.state / kept, other.state)
+        # The same software root, and where there are uids, the same for each owner.
+        shutil.copytree(stage.state, other.state, dirs_exist_ok=True)
         with other:
             host = HostClient(other.host_url, person.device.owner, person.device.signer)
             try:

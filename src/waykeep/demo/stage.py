@@ -84,7 +84,7 @@ class Stage:
         self.supervisor = self._spawn("supervisor", [str(a) for a in arguments])
         if not _until(self._supervised, self.supervisor):
             raise SupervisorError(
-                "start-failed", "the supervisor did not start", hint=f"see {self.log('supervisor').name}"
+                "start-failed", "the supervisor did not start", hint=f"it said last: {self._last_word('supervisor')}"
             )
 
     def start_host(self, port: int = 0, supervisor: Path | None = None, url: str = "") -> None:
@@ -97,7 +97,11 @@ class Stage:
         self.host = self._spawn("host", [*(str(a) for a in arguments), *(("--url", url) if url else ())])
         self.host_url = f"http://127.0.0.1:{port}"
         if not _until(lambda: answers(f"{self.host_url}/readyz"), self.host):
-            raise HostError("start-failed", "the host did not start", hint=f"see {self.log('host').name}")
+            raise HostError("start-failed", "the host did not start", hint=f"it said last: {self._last_word('host')}")
+
+    def _last_word(self, name: str) -> str:
+        lines = self.log(name).read_text(errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), "nothing")
 
     def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
         # Isolated from the environment and the working folder, as the units in production are.

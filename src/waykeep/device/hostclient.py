@@ -84,7 +84,7 @@ class HostClient:
                         raise HostError("host-answer-too-large", f"found an answer over {MAX_OBJECT} bytes", status=502)
                     parts.append(part)
                 answer, status = b"".join(parts), response.status_code
-        except (httpx.TransportError, httpx.InvalidURL) as error:
+        except (httpx.RequestError, httpx.InvalidURL) as error:  # also an answer that cannot be decompressed
             raise HostError(
                 "host-unreachable",
                 f"found no answer of the host ({type(error).__name__})",

@@ -11,12 +11,12 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from typing import Annotated, Final, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 
 from waykeep.errors import FormatError
-from waykeep.formats import streams
+from waykeep.formats import manifest_file, streams
 
 Value = int | str | bool
 
@@ -24,16 +24,9 @@ MAX_MANIFEST: Final = 32 << 10
 """The largest manifest, in bytes."""
 MAX_LINE: Final = 500
 """The longest line, in bytes: `tomllib` takes time quadratic in the length of a dotted key (64 KiB of it: 19 s)."""
-MAX_ROWS: Final = 10_000
-"""The most rows of a result."""
-MAX_FIELDS: Final = 32
-"""The most fields of a row."""
 MAX_RESULT: Final = 3 << 20
 """The largest result that a schema may allow, in bytes of MessagePack; so it always fits a frame."""
-MAX_MEMORY_MIB, MAX_CPU_S, MAX_WALL_S = 1024, 60, 120
-"""The runner's ceilings: memory beyond that of the preloaded libraries, time of the processor, time of the clock."""
 
-_INT64 = 1 << 63
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,31}")
 _VERSION = re.compile(r"(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,5})")
@@ -130,7 +123,8 @@ class Limits(_Frozen, frozen=True):
     wall_s: int
 
 
-CEILINGS: Final = Limits(MAX_MEMORY_MIB, MAX_CPU_S, MAX_WALL_S)
+CEILINGS: Final = Limits(manifest_file.MAX_MEMORY_MIB, manifest_file.MAX_CPU_S, manifest_file.MAX_WALL_S)
+"""The limits of any algorithm."""
 
 
 class Manifest(_Frozen, frozen=True):
@@ -152,81 +146,6 @@ class Manifest(_Frozen, frozen=True):
         return next((given for given in self.inputs if given.stream == stream), None)
 
 
-# -- as it stands in the file -----------------------------------------------------------------------------------------
-
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
-_Int64 = Annotated[int, msgspec.Meta(ge=-_INT64, le=_INT64 - 1)]
-_Words = Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=64)]
-
-
-class _Input(_Frozen, frozen=True):
-    columns: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=32)]
-    why: _Text
-
-
-class _IntegerParameter(_Frozen, frozen=True, tag_field="type", tag="integer"):
-    minimum: _Int64
-    maximum: _Int64
-    default: int
-    meaning: _Text
-    unit: Annotated[str, msgspec.Meta(max_length=60)] = ""
-
-
-class _ChoiceParameter(_Frozen, frozen=True, tag_field="type", tag="choice"):
-    values: _Words
-    default: str
-    meaning: _Text
-
-
-class _BooleanParameter(_Frozen, frozen=True, tag_field="type", tag="boolean"):
-    default: bool
-    meaning: _Text
-
-
-class _IntegerField(_Frozen, frozen=True, tag_field="type", tag="integer"):
-    minimum: _Int64
-    maximum: _Int64
-    meaning: _Text
-    unit: Annotated[str, msgspec.Meta(max_length=60)] = ""
-
-
-class _ChoiceField(_Frozen, frozen=True, tag_field="type", tag="choice"):
-    values: _Words
-    meaning: _Text
-
-
-class _BooleanField(_Frozen, frozen=True, tag_field="type", tag="boolean"):
-    meaning: _Text
-
-
-class _Limits(_Frozen, frozen=True):
-    memory_mib: Annotated[int, msgspec.Meta(ge=16, le=MAX_MEMORY_MIB)]
-    cpu_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_CPU_S)]
-    wall_s: Annotated[int, msgspec.Meta(ge=1, le=MAX_WALL_S)]
-
-
-class _Output(_Frozen, frozen=True):
-    meaning: _Text
-    max_rows: Annotated[int, msgspec.Meta(ge=1, le=MAX_ROWS)]
-    fields: Annotated[
-        dict[str, _IntegerField | _ChoiceField | _BooleanField], msgspec.Meta(min_length=1, max_length=MAX_FIELDS)
-    ]
-
-
-class _File(_Frozen, frozen=True):
-    name: str
-    version: str
-    author: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
-    summary: _Text
-    entry: str
-    inputs: Annotated[dict[str, _Input], msgspec.Meta(min_length=1, max_length=16)]
-    limits: _Limits
-    output: _Output
-    parameters: Annotated[
-        dict[str, _IntegerParameter | _ChoiceParameter | _BooleanParameter], msgspec.Meta(max_length=32)
-    ] = {}
-
-
 def parse_manifest(data: bytes) -> Manifest:
     """The manifest in the bytes of an ``algorithm.toml``.
 
@@ -242,7 +161,7 @@ def parse_manifest(data: bytes) -> Manifest:
     if any(len(line) > MAX_LINE for line in data.split(b"\n")):
         raise FormatError("manifest-malformed", f"found a line of more than {MAX_LINE} bytes")
     try:
-        file = msgspec.convert(tomllib.loads(data.decode()), type=_File, strict=True)
+        file = msgspec.convert(tomllib.loads(data.decode()), type=manifest_file.File, strict=True)
     except msgspec.ValidationError as error:
         raise FormatError("manifest-malformed", f"found a manifest that does not fit: {_printable(error)}") from None
     except (ValueError, RecursionError) as error:
@@ -293,7 +212,7 @@ def max_result_bytes(manifest: Manifest) -> int:
     return 64 + manifest.output.max_rows * (5 + sum(cell(field) for field in manifest.output.fields))
 
 
-def _input(stream: str, given: _Input) -> Input:
+def _input(stream: str, given: manifest_file.Input) -> Input:
     known = streams.parse_stream(stream)
     if len(set(given.columns)) != len(given.columns):
         raise FormatError("manifest-input", f"found a column of {known} twice")
@@ -304,22 +223,19 @@ def _input(stream: str, given: _Input) -> Input:
     return Input(known, given.columns, _text(given.why))
 
 
-def _parameter(name: str, given: _IntegerParameter | _ChoiceParameter | _BooleanParameter) -> Parameter:
+def _parameter(name: str, given: manifest_file.Parameter) -> Parameter:
     domain = _domain(name, given)
     if not domain.holds(given.default):
         raise FormatError("manifest-domain", f"found a default of {name} that it does not allow")
     return Parameter(name, domain, given.default, _text(given.meaning))
 
 
-def _domain(
-    name: str,
-    given: _IntegerParameter | _ChoiceParameter | _BooleanParameter | _IntegerField | _ChoiceField | _BooleanField,
-) -> Domain:
-    if isinstance(given, _IntegerParameter | _IntegerField):
+def _domain(name: str, given: manifest_file.Parameter | manifest_file.Field) -> Domain:
+    if isinstance(given, manifest_file.IntegerParameter | manifest_file.IntegerField):
         if given.minimum > given.maximum:
             raise FormatError("manifest-domain", f"found a minimum of {name} above its maximum")
         return Integer(given.minimum, given.maximum, _text(given.unit) if given.unit else "")
-    if isinstance(given, _ChoiceParameter | _ChoiceField):
+    if isinstance(given, manifest_file.ChoiceParameter | manifest_file.ChoiceField):
         if len(set(given.values)) != len(given.values) or not all(map(_CHOICE.fullmatch, given.values)):
             raise FormatError(
                 "manifest-domain", f"found values of {name} that repeat, or are no words of a-z, 0-9, _, -"

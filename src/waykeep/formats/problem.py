@@ -68,10 +68,15 @@ def decode(body: bytes) -> WaykeepError:
     """
     problem = decode_json(body, Problem, limit=16384, what="a problem document")
     family, _, rule = problem.type.removeprefix(_PREFIX).partition(":")
-    kind = _FAMILIES.get(family)
-    if kind is None or not 400 <= problem.status <= 599:
+    kind = _FAMILIES.get(family) if problem.type.startswith(_PREFIX) else None
+    if kind is None or len(rule) > 64 or not 400 <= problem.status <= 599:
         raise FormatError("malformed", "found a problem document that is none of Waykeep's")
     try:
-        return kind(rule, problem.detail[:1000], hint=problem.hint[:1000], status=problem.status)
+        return kind(rule, _shown(problem.detail), hint=_shown(problem.hint), status=problem.status)
     except ValueError:
         raise FormatError("malformed", "found a problem document without a rule") from None
+
+
+def _shown(text: str) -> str:
+    # It is shown on a terminal, where a peer's control characters would write what they like.
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:1000])

@@ -15,11 +15,13 @@ most O(log log n) bits, for at most 12 % of overhead.
 from __future__ import annotations
 
 import struct
+from typing import Annotated
 
 import msgspec
 
 from waykeep.errors import FormatError
 from waykeep.formats.ids import Digest, OwnerId
+from waykeep.formats.messages import Number
 
 MAX_SEGMENT = 16 << 20
 """The largest segment at rest, in bytes."""
@@ -50,12 +52,12 @@ class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     owner: OwnerId
     kind: str
     stream: str
-    epoch: int
-    number: int
+    epoch: Number
+    number: Number
     recipient: str
     payload: Digest
-    payload_length: int
-    rows: int
+    payload_length: Annotated[int, msgspec.Meta(ge=0, le=MAX_SEGMENT)]
+    rows: Annotated[int, msgspec.Meta(ge=0, le=MAX_ROWS)]
     source: str = "signed"
 
 

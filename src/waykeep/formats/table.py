@@ -7,7 +7,9 @@ a process that forks must not: neither Arrow's own (``use_threads``) nor that of
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,6 +18,8 @@ from waykeep.formats import streams
 from waykeep.formats.segment import MAX_ROWS
 
 _MAX_DECODED = 512 << 20
+_MAX_COLUMNS = 256
+_MAX_NUMBER = 8
 
 
 def to_parquet(table: pa.Table) -> bytes:
@@ -39,22 +43,57 @@ def from_parquet(data: bytes, *, columns: list[str] | None = None) -> pa.Table:
     """Read Parquet bytes whose signature was checked (Parquet parsers are not for a stranger's bytes).
 
     Raises:
-        FormatError: ``parquet-malformed``, ``too-large`` when it announces more than `MAX_ROWS` rows or 512 MiB.
+        FormatError: ``parquet-malformed``, also for columns that are not flat; ``too-large`` for more than `MAX_ROWS`
+            rows or 512 MiB, as announced or once spelled out.
     """
     try:
-        file = pq.ParquetFile(
-            pa.BufferReader(data),
-            pre_buffer=False,
-            thrift_string_size_limit=1 << 20,
-            thrift_container_size_limit=1 << 16,
-        )
-        meta = file.metadata
-        size = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
-        if meta.num_rows > MAX_ROWS or size > _MAX_DECODED:
-            raise FormatError("too-large", f"found {meta.num_rows} rows, at most {MAX_ROWS} are taken", status=413)
-        return file.read(columns=columns, use_threads=False)
+        # Text as dictionaries: one that is written once and repeated a million times would be spelled out unbounded.
+        file = _file(data)
+        if texts := _check_announced(file):
+            file = _file(data, texts, file.metadata)
+        found = file.read(columns=columns, use_threads=False)
+        found.validate(full=True)
+        return _spell_out(found)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FormatError("parquet-malformed", f"found bytes that are no Parquet ({type(error).__name__})") from None
+
+
+def _file(data: bytes, texts: Sequence[str] = (), metadata: pq.FileMetaData | None = None) -> pq.ParquetFile:
+    return pq.ParquetFile(
+        pa.BufferReader(data),
+        read_dictionary=list(texts),
+        metadata=metadata,
+        pre_buffer=False,
+        thrift_string_size_limit=1 << 20,
+        thrift_container_size_limit=1 << 16,
+    )
+
+
+def _check_announced(file: pq.ParquetFile) -> list[str]:
+    """Refuse a file by what its footer announces; returns the names of its columns of text."""
+    meta, fields = file.metadata, list(file.schema_arrow)
+    groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
+    rows = max(meta.num_rows, sum(group.num_rows for group in groups))
+    size = max(sum(group.total_byte_size for group in groups), rows * meta.num_columns * _MAX_NUMBER)
+    if rows > MAX_ROWS or size > _MAX_DECODED or meta.num_columns > _MAX_COLUMNS:
+        raise FormatError("too-large", f"found {rows} rows, at most {MAX_ROWS} are taken", status=413)
+    texts = [f.name for f in fields if pa.types.is_string(f.type)]
+    if any(f.name not in texts and not pa.types.is_primitive(f.type) for f in fields):
+        raise FormatError("parquet-malformed", "found a column that is neither of numbers nor of text")
+    return texts
+
+
+def _spell_out(table: pa.Table) -> pa.Table:
+    size = 0
+    for column in table.columns:
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            texts = chunk.dictionary
+            if len(texts):
+                lengths = np.diff(np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4))
+                size += int(lengths[chunk.indices.drop_null().to_numpy()].sum(dtype=np.int64))
+    if size > _MAX_DECODED:
+        raise FormatError("too-large", f"found {size} bytes of text, at most {_MAX_DECODED} are taken", status=413)
+    return table.cast(pa.schema([pa.field(f.name, _plain(f.type), f.nullable) for f in table.schema]))
 
 
 def conform(table: pa.Table, stream: str) -> pa.Table:
@@ -67,6 +106,8 @@ def conform(table: pa.Table, stream: str) -> pa.Table:
     wanted = streams.schema(stream)
     if table.column_names != wanted.names:
         raise FormatError("columns-mismatch", f"found columns that are not those of stream {stream}")
+    if not all(map(_same_type, table.schema, wanted)):
+        raise FormatError("columns-mismatch", f"found column types that are not those of stream {stream}")
     try:
         table = table.cast(wanted)
         table.validate(full=True)
@@ -80,6 +121,15 @@ def conform(table: pa.Table, stream: str) -> pa.Table:
         _within(table, "lat_e7", -900_000_000, 900_000_000)
         _within(table, "lon_e7", -1_800_000_000, 1_800_000_000)
     return table
+
+
+def _same_type(found: pa.Field, wanted: pa.Field) -> bool:
+    # A cast alone would take numbers as text and times as numbers. Text may come spelled out or as a dictionary.
+    return bool(_plain(found.type) == _plain(wanted.type))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
 
 
 def _within(table: pa.Table, name: str, low: int, high: int) -> None:

@@ -52,8 +52,11 @@ def _reason(error: Exception) -> str:
     if not isinstance(error, msgspec.ValidationError):
         return "it cannot be parsed"
     text = str(error)
-    # msgspec quotes unexpected names and enum values; they come from outside and may hold anything.
-    return text.split("`")[0].strip() + (" at " + text.rsplit(" - at ", 1)[1] if " - at " in text else "")
+    # In these msgspec quotes names and values from outside, which may hold anything, even what looks like a path.
+    for start in ("Object contains unknown field", "Invalid value", "Invalid enum value"):
+        if text.startswith(start):
+            return start[0].lower() + start[1:]
+    return text[0].lower() + text[1:]
 
 
 def encode_json(value: object) -> bytes:

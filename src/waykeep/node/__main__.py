@@ -35,6 +35,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--listen", default="127.0.0.1")
     given = parser.parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    given.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    given.store.mkdir(mode=0o711, parents=True, exist_ok=True)
     serve(Settings(socket=given.socket, state=given.state, store=given.store, listen=given.listen), workloads)
 
 

@@ -32,10 +32,15 @@ def not_dumpable() -> None:
     _prctl(_PR_SET_DUMPABLE, 0)
 
 
-def die_with_parent(parent: int) -> None:
-    """SIGKILL when the thread that forked this process ends. To be set after a change of uid, which clears it."""
+def die_with_parent(parent: int | None) -> None:
+    """SIGKILL when the thread that forked this process ends. To be set after a change of uid, which clears it.
+
+    Args:
+        parent: Its pid, to notice that it is gone already; None for a process in a PID namespace of its own, which sees
+            no parent, and has a pipe to notice by.
+    """
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() not in (parent, 0):  # 0: a process in a PID namespace of its own
+    if parent is not None and os.getppid() != parent:
         os._exit(1)
 
 

@@ -165,7 +165,7 @@ class Node:
         except (TimeoutError, SupervisorError) as error:
             self._kill(process)
             reason = error.message if isinstance(error, SupervisorError) else "it did not get ready in time"
-            raise SupervisorError("start-failed", f"a {workload} did not start: {reason}", status=503) from None
+            raise SupervisorError("start-failed", f"the {workload} did not start: {reason}", status=503) from None
         return process
 
     async def _answer(self, process: _Process, reader: asyncio.StreamReader) -> None:

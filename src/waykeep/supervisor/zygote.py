@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import contextlib
-import ctypes
 import gc
 import os
 import select
@@ -21,10 +20,8 @@ from typing import Annotated, NoReturn
 
 import msgspec
 
-from waykeep.supervisor import isolation
+from waykeep.supervisor import isolation, namespaces
 
-_CLONE_NEWPID = 0x20000000
-_libc = ctypes.CDLL(None, use_errno=True)
 MAX_PACKET = 4096
 
 
@@ -147,26 +144,16 @@ def _fork(body: Callable[[], None], uid: int | None, keep: tuple[int, ...]) -> i
 
 
 def _fork_child(workloads: Workloads, read: int, write: int, uid: int | None) -> int:
-    """Fork an author's process as the first of a PID namespace, where the kernel lets us.
-
-    The sandbox reports whether it is.
-    """
-    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    namespace = _libc.unshare(_CLONE_NEWPID) == 0
-    parent = os.getpid()
-    pid = os.fork()
-    if pid == 0:
-        try:
-            isolation.close_all_but((read, write))
-            isolation.die_with_parent(parent)
-            workloads.child(read, write, uid)
-        finally:
-            os._exit(1)
-    # Back, so that the next fork lands in this namespace; a parent that cannot go back must not go on.
-    if namespace and _libc.setns(own, _CLONE_NEWPID) != 0:
+    """Fork an author's process as the first of a PID namespace, where the kernel lets us; the sandbox reports it."""
+    pid = namespaces.fork_first()
+    if pid:
+        return pid
+    try:
+        isolation.close_all_but((read, write))
+        isolation.die_with_parent(None)
+        workloads.child(read, write, uid)
+    finally:
         os._exit(1)
-    os.close(own)
-    return pid
 
 
 def _adopt(family: _Family, poller: select.epoll, pid: int) -> None:

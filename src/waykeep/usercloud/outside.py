@@ -11,6 +11,9 @@ from waykeep.formats.ids import Digest
 from waykeep.formats.messages import Address
 from waykeep.formats.wire import MIB, decode_json
 
+_UNREACHABLE = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
+# The host's address is the host's own word: what is no URL of a web server may be anything else.
+_NO_ADDRESS = (httpcore.UnsupportedProtocol, ValueError, TypeError)
 _TIMEOUT = {"timeout": {"connect": 10.0, "read": 60.0, "write": 10.0, "pool": 10.0}}
 
 
@@ -48,7 +51,7 @@ def _ask(method: str, url: str, *, limit: int) -> bytes:
                     raise UserCloudError("host-answer-too-large", f"found an answer over {limit} bytes", status=502)
                 parts.append(part)
             body, status = b"".join(parts), response.status
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
+    except (*_UNREACHABLE, *_NO_ADDRESS) as error:
         raise UserCloudError(
             "host-unreachable", f"found no answer of the host ({type(error).__name__})", status=502
         ) from None

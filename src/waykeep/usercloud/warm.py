@@ -79,7 +79,7 @@ class _MadeUp:
     """An owner with a log, an epoch and one uploaded segment."""
 
     def __init__(self, store: DirectoryStore) -> None:
-        self.key, device = SigningKey(os.urandom(32)), SigningKey(os.urandom(32))
+        self.key, device, writer = (SigningKey(os.urandom(32)) for _ in range(3))
         self.device = device
         (self.log, log_recipient), (self.epoch, recipient) = agefile.generate(), agefile.generate()
         payload = encode_json(Inception(1, self.key.public, sha256(b""), sha256(b""), sha256(b"")))
@@ -90,7 +90,7 @@ class _MadeUp:
         for body in (
             RecipientsNamed(log_recipient, log_recipient),
             DeviceAdded(device.public, ""),
-            WriterAdded(self.key.public, "", "signed"),
+            WriterAdded(writer.public, "", "signed"),
             EpochOpened(1, sha256(statement), recipient),
             StateKeyNamed(self.cloud.state_key.public),
         ):
@@ -104,7 +104,7 @@ class _MadeUp:
         store.put_new(f"{home}/epochs/{numbered(1)}", statement)
         parquet = table.to_parquet(_points())
         header = SegmentHeader(self.owner, "recorded", "location", 1, 0, recipient, sha256(parquet), len(parquet), 2)
-        store.put_new(f"{home}/segments/warm", segment.seal(header, parquet, self.key))
+        store.put_new(f"{home}/segments/warm", segment.seal(header, parquet, writer))
 
 
 def _points() -> pa.Table:

@@ -18,9 +18,9 @@ from waykeep.authority.statements import (
     JournalObject,
     JournalRecord,
 )
-from waykeep.errors import VaultError
+from waykeep.errors import AuthorityError, VaultError
 from waykeep.formats import agefile
-from waykeep.formats.ids import OwnerId, b64, numbered
+from waykeep.formats.ids import OwnerId, b64, numbered, sha256
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import MIB, decode_json, encode_json
 
@@ -101,7 +101,13 @@ class Reader:
         found = {}
         for number in owner.epochs:
             envelope = self._store.get(f"{self._home}/epochs/{numbered(number)}")
-            found[number] = access.epoch(self._owner, owner.inception.authority, envelope, number)
+            statement = access.epoch(self._owner, owner.inception.authority, envelope, number)
+            named = owner.epochs[number]
+            if sha256(envelope) != named.statement or statement.recipient != named.recipient:
+                raise AuthorityError(
+                    "epoch-mismatch", f"found another statement of epoch {number} than the owner log names", status=409
+                )
+            found[number] = statement
         return found
 
 

@@ -151,12 +151,14 @@ def read(
     Raises:
         VaultError: ``segment-changed`` when the store holds another segment than was accepted; ``column-unknown``.
     """
-    tables, repeated = [], False
+    tables, repeated, epochs = [], False, set()
     for line, found in parts:
         if found.header.payload != line.payload or found.header.owner != owner or found.header.stream != stream:
             raise VaultError("segment-changed", "found another segment than was accepted under this name", status=409)
         tables.append(found.rows)
-        repeated = repeated or line.rows_new != line.rows
+        epochs.add(line.epoch)
+        # Rows were counted as new against those epochs whose keys were at hand, which may not have been all of these.
+        repeated = repeated or line.rows_new != line.rows or len(epochs) > 1
     if not tables:
         if streams.is_derived(stream):
             raise VaultError("stream-empty", f"found nothing in stream {stream}", status=404)

@@ -13,10 +13,14 @@ import contextlib
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from waykeep.errors import VaultError
 from waykeep.formats.ids import ROOMS
+from waykeep.formats.segment import MAX_SEGMENT
 
+MAX_OBJECT = MAX_SEGMENT
+"""The largest object that is read, in bytes."""
 _FLAGS = os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC
 
 
@@ -64,24 +68,22 @@ class DirectoryStore:
             os.link(f"/proc/self/fd/{staging}", path.name, dst_dir_fd=directory)
             return True
         except FileExistsError:
-            if path.read_bytes() != data:
+            if not _holds(path, data):
                 raise VaultError("name-taken", "found other bytes under this name", status=409) from None
-            # Whoever put them may have died before they were durable.
-            with open(path, "rb") as found:
-                os.fsync(found.fileno())
             return False
         finally:
             os.close(staging)
 
     def get(self, key: str) -> bytes:
-        """Raises: VaultError: ``object-missing`` (404), ``store-failed`` (503)."""
+        """Raises: VaultError: ``object-missing`` (404), ``object-too-large`` (413), ``store-failed`` (503)."""
         try:
-            # Whoever shares the folder could have put a link or a pipe there; only a regular file is an object.
-            descriptor = os.open(self._root / key, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb") as file:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            with _open(self._root / key) as file:
+                if not _regular(file):
                     raise VaultError("object-missing", "found something under this name that is no file", status=404)
-                return file.read()
+                data = file.read(MAX_OBJECT + 1)
+                if len(data) > MAX_OBJECT:
+                    raise VaultError("object-too-large", f"found an object over {MAX_OBJECT} bytes", status=413)
+                return data
         except (FileNotFoundError, NotADirectoryError):
             raise VaultError("object-missing", "found no object of this name", status=404) from None
         except OSError as error:
@@ -98,11 +100,14 @@ class DirectoryStore:
         return sorted(name for name in found if name > after)[:limit]
 
     def delete(self, key: str) -> None:
-        """Delete an object, durably; a missing one is no error."""
+        """Delete an object, durably; a missing one is no error. Raises: VaultError: ``store-failed`` (503)."""
         path = self._root / key
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
-        self._sync(path.parent)
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+            self._sync(path.parent)
+        except OSError as error:
+            raise _failed(error) from None
 
     def create_bundles(self) -> None:
         """Make the folder of algorithm bundles, durably."""
@@ -117,10 +122,12 @@ class DirectoryStore:
         home = self._root / "owners" / owner
         made = [self._root / "owners", home, *(home / room for room in ROOMS)]
         for path in made:
-            with contextlib.suppress(FileExistsError):
-                path.mkdir()
-                # Below `home`, whose own mode keeps everybody else out, both host and user cloud write.
-                path.chmod(0o777 if path.parent == home else 0o770 if path == home else 0o711)
+            path.mkdir(exist_ok=True)
+            # Below `home`, whose own mode keeps everybody else out, both host and user cloud write.
+            mode = 0o777 if path.parent == home else 0o770 if path == home else 0o711
+            # Not only where it was made: whoever made it may have died before this.
+            if stat.S_IMODE(path.stat().st_mode) != mode:
+                path.chmod(mode)
         for path in (home, home.parent, self._root):
             self._sync(path)
 
@@ -131,6 +138,24 @@ class DirectoryStore:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+
+def _open(path: Path) -> BinaryIO:
+    # Whoever shares the folder could have put a link or a pipe there: neither is followed, nor waited for.
+    return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+
+
+def _regular(file: BinaryIO) -> bool:
+    return stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+
+
+def _holds(path: Path, data: bytes) -> bool:
+    """Whether a file holds just these bytes; they are durable then, as whoever put them may have died too early."""
+    with _open(path) as file:
+        if not _regular(file) or file.read(len(data) + 1) != data:
+            return False
+        os.fsync(file.fileno())
+        return True
 
 
 def _failed(error: OSError) -> VaultError:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.fixtures import Owners
 from tests.support.people import SOME_DAY_MS, Person, points, refused, unchanged
-from tests.support.stages import ROOT, kill
+from tests.support.stages import ROOT, Watched, kill
 from tests.support.wire import Wire
 from waykeep.authority import requests
 from waykeep.authority.keys import SigningKey
@@ -36,11 +36,8 @@ BODIES = [
 
 
 @pytest.fixture(scope="module")
-def victim(stage: object) -> Person:
+def victim(stage: Watched) -> Person:
     """An owner with some data, whose user cloud is unlocked."""
-    from tests.support.stages import Watched
-
-    assert isinstance(stage, Watched)
     owner = Person(stage, "victim")
     with owner.account() as device:
         device.queue({"location": points(SOME_DAY_MS, 9)}, "imported")
@@ -113,12 +110,8 @@ def test_a_nonce_far_behind_the_newest(wire: Wire, victim: Person) -> None:
         assert (answer.refusal.rule if answer.status != 200 else "") == rule
 
 
-@pytest.mark.parametrize("nonce", ["1", "A.1", "A" * 22 + ".0", "A" * 22 + ".-1", "A" * 22 + ".1.1", "A" * 22 + ".١"])
+@pytest.mark.parametrize("nonce", ["1", "A.1", "A" * 22 + ".0", "A" * 22 + ".-1", "A" * 22 + ".1.1"])
 def test_a_nonce_that_is_none(nonce: str, wire: Wire, victim: Person) -> None:
-    if not nonce.isascii():
-        with pytest.raises(Exception, match=r"."):
-            wire.signature(device_key(victim), "GET", "/v1/status", nonce=nonce)
-        return
     headers = wire.signature(device_key(victim), "GET", "/v1/status", nonce=nonce)
     assert wire.ask(wire.request("GET", "/v1/status", headers=headers)).refusal.rule == "nonce-malformed"
 
@@ -298,7 +291,7 @@ def test_a_body_whose_chunks_are_none(path: str, wire: Wire, victim: Person) -> 
     assert (answer.status, answer.refusal.rule) == (400, "http-malformed")
 
 
-@pytest.mark.parametrize("data", [b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n", b"GET /" + b"a" * 99_999])
+@pytest.mark.parametrize("data", [b"\r\n\r\n", b"GET / HTTP/1.1\r\n\r\n", b"nonsense\r\n\r\n"])
 def test_bytes_that_are_no_http(data: bytes, wire: Wire) -> None:
     assert (wire.ask(data).status, wire.ask(data).refusal.rule) == (400, "http-malformed")
 
