@@ -151,6 +151,8 @@ class Account:
             signer=self._secrets.device_key,
         )
         try:
+            # Its journal is looked at before its key is named: a user cloud that was shown less than this device has
+            # seen writes nothing.
             unlocked = self._unlock(cloud)
             if not unlocked.named:
                 self._chain.append(StateKeyNamed(unlocked.state_key))
@@ -160,24 +162,29 @@ class Account:
         except BaseException:
             cloud.close()
             raise
-        self._check_journal(unlocked.journal)
         self._session = Session(cloud, unlocked.state_key)
         return self._session
 
     def _unlock(self, cloud: AttestedClient) -> Unlocked:
         asked = Unlock(self._secrets.log, self._secrets.epochs, self.log().head, self.profile.trust.to_message())
-        return decode_json(cloud.request("POST", "/v1/unlock", encode_json(asked)), Unlocked, what="an unlock answer")
+        answer = cloud.request("POST", "/v1/unlock", encode_json(asked))
+        unlocked = decode_json(answer, Unlocked, what="an unlock answer")
+        self._see_journal(unlocked.journal)
+        return unlocked
 
-    def _check_journal(self, head: Head | None) -> None:
+    def _see_journal(self, head: Head | None) -> None:
+        """Remember a journal head, which must not be behind the one that is remembered."""
         remembered = self.folder.heads().journal
-        if remembered is None:
-            return
-        if head is None or head.number < remembered.number or (head.number == remembered.number and head != remembered):
+        if remembered is not None and (
+            head is None or head.number < remembered.number or (head.number == remembered.number and head != remembered)
+        ):
             raise DeviceError(
                 "journal-rewound",
                 f"the user cloud's journal ends before record {remembered.number}, which this device has seen",
                 hint="the host lost or withholds records, or shows an old copy; ask its operator for them",
             )
+        if head is not None:
+            remember(self.folder, journal=head)
 
     def status(self) -> Status:
         return decode_json(self.cloud().request("GET", "/v1/status"), Status, what="a status")
@@ -242,8 +249,7 @@ class Account:
         found = decode_json(opened.payload, JournalHead, what="a journal head")
         if found.owner != self.owner:
             raise DeviceError("journal-head-foreign", "found a journal head of another owner")
-        self._check_journal(found.head)
-        remember(self.folder, journal=found.head)
+        self._see_journal(found.head)
 
     def rows(self, stream: str, from_ms: int, to_ms: int) -> pa.Table:
         """The owner's own rows of a stream with ``from_ms <= ts_ms < to_ms``."""
@@ -270,6 +276,7 @@ class Account:
             what="a run's answer",
         )
         check_receipt(result, asked, self.owner, self.connect().state_key)
+        self._take_head(result.head)
         return result
 
     def export_epoch(self, number: int) -> str:

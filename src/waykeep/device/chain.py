@@ -40,26 +40,29 @@ class OwnerChain:
         """
         state, remembered = self._log, self._folder.heads().owner
         number = 0 if state is None else state.head.number + 1
-        while (envelope := self._log_object(number)) is not None:
+        while (found := self._log_object(number)) is not None:
+            data, envelope = found
             state = ownerlog.begin(self._secrets.owner, envelope) if state is None else ownerlog.fold(state, [envelope])
             number += 1
             if remembered is not None and state.head.number == remembered.number and state.head != remembered:
                 raise _rewound("another entry", remembered)
+            # Not before it was checked: a forged entry would stay here when the host has long shown the right one.
+            if data:
+                files.write(self._folder.log / numbered(number - 1), data)
         if state is None or (remembered is not None and state.head.number < remembered.number):
             raise _rewound("a shorter log", remembered or Head(0, sha256(b"")))
         self._log = state
         remember(self._folder, owner=state.head)
         return state
 
-    def _log_object(self, number: int) -> bytes | None:
+    def _log_object(self, number: int) -> tuple[bytes, bytes] | None:
+        """An entry's object, where it is not among this device's copies yet (else empty), and its envelope."""
         copy = self._folder.log / numbered(number)
-        data = copy.read_bytes() if copy.exists() else self._host.get("owner-log", numbered(number))
+        known = copy.read_bytes() if copy.exists() else b""
+        data = known or self._host.get("owner-log", numbered(number))
         if data is None:
             return None
-        envelope = agefile.open_(data, [self._secrets.log], limit=MIB, what="an owner-log entry")
-        if not copy.exists():
-            files.write(copy, data)
-        return envelope
+        return b"" if known else data, agefile.open_(data, [self._secrets.log], limit=MIB, what="an owner-log entry")
 
     def append(self, body: object) -> int:
         """Append an entry to the owner log; where another device was faster, sign it again on the new head."""

@@ -16,6 +16,8 @@ from waykeep.formats.wire import bounded
 
 MAX_HEADER = 4096
 MAX_STANZAS = 16
+MAX_RECIPIENTS = MAX_STANZAS - 1
+"""The most recipients of a file: pyrage adds a stanza for nobody ("grease") to those of the recipients."""
 _INTRO = b"age-encryption.org/v1\n"
 
 
@@ -39,10 +41,10 @@ def seal(plaintext: bytes, recipients: Sequence[str]) -> bytes:
     """An age file that each of ``recipients`` (``age1...``) can open.
 
     Raises:
-        FormatError: ``recipient-malformed``; ``age-malformed`` for no recipient or more than 16.
+        FormatError: ``recipient-malformed``; ``age-malformed`` for no recipient or more than `MAX_RECIPIENTS`.
     """
-    if not 1 <= len(recipients) <= MAX_STANZAS:
-        raise FormatError("age-malformed", f"found {len(recipients)} recipients, 1 to {MAX_STANZAS} are possible")
+    if not 1 <= len(recipients) <= MAX_RECIPIENTS:
+        raise FormatError("age-malformed", f"found {len(recipients)} recipients, 1 to {MAX_RECIPIENTS} are possible")
     return bytes(pyrage.encrypt(plaintext, [parse_recipient(text) for text in recipients]))
 
 

@@ -236,13 +236,15 @@ class Run(_Message, frozen=True):
 class RunResult(_Message, frozen=True):
     """``rows`` as the algorithm's output schema has them; ``receipt`` a DSSE envelope by the state key.
 
-    ``salt`` opens the receipt's commitment to the rows; ``stages`` are milliseconds of each stage.
+    ``salt`` opens the receipt's commitment to the rows; ``stages`` are milliseconds of each stage. ``head`` is the
+    journal's signed head, which includes the run: whoever holds it notices when the record is withheld.
     """
 
     rows: list[dict[str, Value]]
     receipt: bytes
     salt: str
     stages: dict[str, float]
+    head: bytes
 
 
 # -- algorithm service, over HTTP on the attested channel ----------------------------------------------------------

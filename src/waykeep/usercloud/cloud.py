@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import msgspec
 import pyarrow as pa
@@ -19,30 +20,14 @@ from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import Detail, SegmentEntry, SegmentsAccepted
-from waykeep.channel import trust
-from waykeep.channel.trust import Trust
 from waykeep.errors import AuthorityError, FormatError, UserCloudError, VaultError
-from waykeep.formats import agefile
 from waykeep.formats.ids import OwnerId, parse_object
-from waykeep.formats.messages import Accepted, Head, Status, StreamStatus, Unlock, Unlocked
+from waykeep.formats.messages import Accepted, Status, Unlock, Unlocked
+from waykeep.usercloud.keys import Keys, locked, take_over
+from waykeep.usercloud.summary import summarise
 from waykeep.vault import segments
-from waykeep.vault.objects import Journal, Reader, Store
-from waykeep.vault.segments import EpochKey, Segment
-
-
-def _locked() -> UserCloudError:
-    return UserCloudError(
-        "locked", "found no keys: this user cloud was started and not unlocked yet", hint="unlock it", status=409
-    )
-
-
-class Keys(msgspec.Struct, frozen=True):
-    """What the device handed over, checked against the owner log."""
-
-    reader: Reader
-    epochs: dict[int, EpochKey]
-    trust: Trust
-    journal: Journal
+from waykeep.vault.objects import Reader, Store
+from waykeep.vault.segments import Segment
 
 
 class Cloud:
@@ -51,6 +36,9 @@ class Cloud:
     Args:
         owner: The owner id that the supervisor bound this process to.
         store: The place that the node gives.
+
+    Attributes:
+        on_stop: Called, under the lock, when another instance wrote the journal and this one has to end.
     """
 
     def __init__(self, owner: OwnerId, store: Store) -> None:
@@ -61,6 +49,9 @@ class Cloud:
         self._log: OwnerState | None = None
         self._journal: JournalState = journal.EMPTY
         self._stopped: VaultError | None = None
+        self._swept = False
+        self._running: set[str] = set()
+        self.on_stop: Callable[[], None] = lambda: None
 
     # -- unlocking -----------------------------------------------------------------------------------------------------
 
@@ -73,41 +64,25 @@ class Cloud:
             return Reader(self._store, self.owner, asked.log_secret).owner_log(self._log, asked.owner_head)
 
     def unlock(self, asked: Unlock, log: OwnerState) -> Unlocked:
-        """Take keys over, after the request was verified under ``log``. May be repeated, with more epochs or a newer
-        head.
+        """Take keys over, after the request was verified under ``log``.
 
-        Raises:
-            UserCloudError: ``log-secret-mismatch``, ``epoch-secret-mismatch``, ``epoch-unknown``.
+        May be repeated, with more epochs or a newer head. Raises as `take_over` does.
         """
         with self._lock:
-            reader = Reader(self._store, self.owner, asked.log_secret)
-            recipients = log.log_recipients()
-            if agefile.recipient_of(asked.log_secret) != recipients[0]:
-                raise UserCloudError(
-                    "log-secret-mismatch", "found a log secret that the owner log does not name", status=403
-                )
-            epochs = dict(self._keys.epochs) if self._keys else {}
-            statements = reader.epochs(log)
-            for text, secret in asked.epochs.items():
-                number = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else -1
-                if number not in statements:
-                    raise UserCloudError("epoch-unknown", "found a secret of an epoch that the owner log does not name")
-                if agefile.recipient_of(secret) != statements[number].recipient:
-                    raise UserCloudError(
-                        "epoch-secret-mismatch", f"found a secret that is not epoch {number}'s", status=403
-                    )
-                epochs[number] = EpochKey(number, secret, statements[number].recipient)
-            written = Journal(self._store, self.owner, self.state_key, recipients, secrets.token_bytes)
-            first = self._keys is None
-            self._log, self._keys = log, Keys(reader, epochs, trust.from_message(asked.appraisal), written)
-            self._journal = reader.journal(self._journal, log)
-            if first:
+            before = self._keys.epochs if self._keys else {}
+            keys = take_over(asked, log, self._store, self.state_key, before)
+            folded = keys.reader.journal(self._journal, log)
+            self._log, self._keys, self._journal = log, keys, folded
+            named = self.state_key.public in log.state_keys
+            # Not before the device, which knows how far the journal went, had a look at it and named the key.
+            if named and not self._swept:
                 self._sweep()
+                self._swept = True
             return Unlocked(
                 self.state_key.public,
-                self.state_key.public in log.state_keys,
+                named,
                 self._journal.head,
-                tuple(sorted(epochs)),
+                tuple(sorted(keys.epochs)),
             )
 
     def _sweep(self) -> None:
@@ -129,14 +104,14 @@ class Cloud:
         if self._stopped is not None:
             raise self._stopped
         if self._keys is None:
-            raise _locked()
+            raise locked()
         return self._keys
 
     @property
     def log(self) -> OwnerState:
         """The owner log as it was last read. Raises as `keys` does."""
         if self._log is None:
-            raise _locked()
+            raise locked()
         return self._log
 
     def refresh(self) -> OwnerState:
@@ -147,6 +122,11 @@ class Cloud:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
+    def require_named(self) -> None:
+        """Raises: UserCloudError: ``state-key-unnamed``; nothing can be recorded before it is."""
+        if self.state_key.public not in self.log.state_keys:
+            raise UserCloudError("state-key-unnamed", "the owner log does not name this state key yet", status=409)
+
     def append(self, detail: Detail) -> None:
         """Append a record, durable on return. An instance that finds its number taken stops for good.
 
@@ -154,13 +134,13 @@ class Cloud:
             UserCloudError: ``state-key-unnamed``. VaultError: ``journal-taken``.
         """
         with self._lock:
-            if self.state_key.public not in self.log.state_keys:
-                raise UserCloudError("state-key-unnamed", "the owner log does not name this state key yet", status=409)
+            self.require_named()
             try:
                 self._journal = self.keys.journal.append(self._journal, self.log, detail)
             except VaultError as error:
                 if error.rule == "journal-taken":
                     self._stopped = error
+                    self.on_stop()
                 raise
 
     def signed_head(self) -> bytes:
@@ -212,6 +192,22 @@ class Cloud:
             return None, None
         return msgspec.structs.replace(line, rows_new=new), found
 
+    @contextmanager
+    def running(self, run_id: str) -> Iterator[None]:
+        """A run's time under way. Raises: UserCloudError: ``run-repeated`` for one that is done or under way."""
+        with self._lock:
+            if run_id in self._journal.runs or run_id in self._running:
+                raise UserCloudError("run-repeated", "found a run of this id in the journal or under way", status=409)
+            self._running.add(run_id)
+        try:
+            yield
+        finally:
+            self._running.discard(run_id)
+
+    def delete_derived(self, name: str) -> None:
+        """Delete a derived segment that no record names."""
+        self._store.delete(f"owners/{self.owner}/segments/{name}")
+
     def put_derived(self, name: str, data: bytes) -> None:
         self._store.put_new(f"owners/{self.owner}/segments/{name}", data)
 
@@ -240,40 +236,7 @@ class Cloud:
                 for stream, columns in plan.inputs.items()
             }
 
-    def has_run(self, run_id: str) -> bool:
-        return run_id in self._journal.runs
-
     def status(self) -> Status:
         with self._lock:
-            keys, log = self.keys, self.refresh()
-            by_stream: dict[str, list[SegmentEntry]] = {}
-            for line in self._journal.segments.values():
-                by_stream.setdefault(line.stream, []).append(line)
-            used = {line.epoch for line in self._journal.segments.values()}
-            return Status(
-                owner=self.owner,
-                streams=tuple(_stream_status(stream, lines) for stream, lines in sorted(by_stream.items())),
-                runs=len(self._journal.runs),
-                approvals=len(log.approvals),
-                journal=self._journal.head,
-                owner_head=log.head,
-                epochs=tuple(sorted(keys.epochs)),
-                epochs_missing=tuple(sorted(used - keys.epochs.keys())),
-            )
-
-    def devices(self) -> Callable[[], set[str]]:
-        return lambda: set(self.refresh().devices)
-
-    @property
-    def head(self) -> Head | None:
-        return self._journal.head
-
-
-def _stream_status(stream: str, lines: list[SegmentEntry]) -> StreamStatus:
-    return StreamStatus(
-        stream=stream,
-        segments=len(lines),
-        rows=sum(line.rows_new for line in lines),
-        first_ms=min(line.first_ms for line in lines),
-        last_ms=max(line.last_ms for line in lines),
-    )
+            log = self.refresh()
+            return summarise(log, self._journal, self.keys.epochs.keys())

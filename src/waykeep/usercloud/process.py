@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pyarrow as pa
+from starlette.applications import Starlette
 
 from waykeep.channel.server import AttestedServer, listen
 from waykeep.errors import SupervisorError, WaykeepError
@@ -17,8 +19,19 @@ from waykeep.usercloud.runs import Runner
 from waykeep.vault.store import DirectoryStore
 
 
+async def _serve(server: AttestedServer, cloud: Cloud, app: Starlette, listener: socket.socket) -> None:
+    """Serve until another instance is found to write the journal; requests under way are still answered."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def end() -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    cloud.on_stop = end
+    await server.serve(app, listener, stop)
+
+
 def main(descriptor: int) -> None:
-    """Serve one owner until killed. ``descriptor`` is the process's own supervisor socket, all that it inherited."""
+    """Serve one owner until killed, or until another instance takes over. ``descriptor`` is the process's own supervisor socket, all that it inherited."""
     link = Link(descriptor)
     try:
         assigned = link.assignment()
@@ -33,7 +46,8 @@ def main(descriptor: int) -> None:
         listener.listen(128)
         # From here the kernel queues connections, so the port may be told.
         link.ready(listener.getsockname()[1])
-        asyncio.run(server.serve(app, listener))
+        asyncio.run(_serve(server, cloud, app, listener))
+        link.event("journal-taken")
     except WaykeepError as error:
         link.event(error.rule)
         raise

@@ -19,7 +19,7 @@ from waykeep.authority import dsse, segment
 from waykeep.authority.approvals import ReadPlan, authorize
 from waykeep.authority.statements import RECEIPT_TYPE, Receipt, RunDone, SegmentEntry
 from waykeep.channel.client import AttestedClient
-from waykeep.errors import UserCloudError
+from waykeep.errors import WaykeepError
 from waykeep.formats import manifest as manifests
 from waykeep.formats import results, table
 from waykeep.formats.bundle import Bundle
@@ -54,10 +54,13 @@ class Runner:
             AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved``.
             UserCloudError: ``run-repeated``; AttestationError: for the service; AlgorithmError: for run and result.
         """
+        with self._cloud.running(asked.run_id):
+            return self._run(asked)
+
+    def _run(self, asked: Run) -> RunResult:
         cloud, stages, watch = self._cloud, dict[str, float](), _Watch()
         log = cloud.refresh()
-        if cloud.has_run(asked.run_id):
-            raise UserCloudError("run-repeated", "found a run of this id in the journal", status=409)
+        cloud.require_named()
         # Before the host learns which digest is asked for; parameters are checked once the manifest is known.
         authorize(log, asked, {})
         bundle = fetch_bundle(self._host_url, asked.digest)
@@ -93,7 +96,7 @@ class Runner:
         envelope = dsse.sign(RECEIPT_TYPE, encode_json(receipt), cloud.state_key)
         stored = self._store(plan, bundle, rows) if plan.store_as else None
         name = f"{bundle.manifest.name} {bundle.manifest.version}"
-        cloud.append(
+        head = self._record(
             RunDone(
                 run_id=asked.run_id,
                 algorithm=asked.digest,
@@ -108,7 +111,18 @@ class Runner:
             )
         )
         stages["record"] = watch.lap()
-        return RunResult(rows, envelope, b64(salt), stages)
+        return RunResult(rows, envelope, b64(salt), stages, head)
+
+    def _record(self, done: RunDone) -> bytes:
+        """Append the run; the signed head that includes it. What was kept of a run that is not recorded goes."""
+        try:
+            self._cloud.append(done)
+        except WaykeepError as error:
+            # A store that failed may hold the record all the same; then the next instance sees, and sweeps or keeps.
+            if done.stored is not None and error.rule != "store-failed":
+                self._cloud.delete_derived(done.stored.name)
+            raise
+        return self._cloud.signed_head()
 
     def _compute(
         self,

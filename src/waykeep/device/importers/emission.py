@@ -26,6 +26,8 @@ else.
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import msgspec
 import pyarrow as pa
 
@@ -191,10 +193,10 @@ def _second(stream: str, earlier: _Record, record: _Record) -> DeviceError:
 
 def _content(text: int | str | None) -> bytes:
     """An entry without what the server adds anew each time that it is sent: its number and the time of reading."""
-    entry = msgspec.json.decode(str(text))
-    entry.pop("_id", None)
-    entry["metadata"].pop("read_ts", None)
-    return msgspec.json.encode(entry, order="sorted")
+    entry = cast("dict[str, Any]", entries.read(str(text).encode())[0])
+    metadata = {name: value for name, value in entry["metadata"].items() if name != "read_ts"}
+    others = {name: value for name, value in entry.items() if name != "_id"}
+    return msgspec.json.encode({**others, "metadata": metadata}, order="sorted")
 
 
 def _table(stream: str, records: list[_Record]) -> pa.Table:

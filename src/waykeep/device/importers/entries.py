@@ -30,8 +30,8 @@ MAX_DEPTH = 64
 
 _MAX_COMMAS = 16_000_000
 """With more, msgspec could make so many entries at once that they fill the memory before they are counted."""
-_MAX_DIGITS = 400
-"""Of an integer: Python takes time quadratic in them, and no float has more."""
+_MAX_DIGITS = 4_300
+"""Of an integer, its sign included: more neither msgspec nor Python reads, as it takes time quadratic in them."""
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SPACE_BYTES = re.compile(rb"[ \t\r\n]*")
 _HALF_PAIR = re.compile("[\ud800-\udfff]")

@@ -1,0 +1,38 @@
+"""What a user cloud holds, in numbers: the answer to a device's request for its status."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from waykeep.authority.journal import JournalState
+from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.statements import SegmentEntry
+from waykeep.formats.messages import Status, StreamStatus
+
+
+def summarise(log: OwnerState, journal: JournalState, epochs: Collection[int]) -> Status:
+    """The status; ``epochs`` are those whose secrets are at hand."""
+    by_stream: dict[str, list[SegmentEntry]] = {}
+    for line in journal.segments.values():
+        by_stream.setdefault(line.stream, []).append(line)
+    used = {line.epoch for line in journal.segments.values()}
+    return Status(
+        owner=log.owner,
+        streams=tuple(_stream(stream, lines) for stream, lines in sorted(by_stream.items())),
+        runs=len(journal.runs),
+        approvals=len(log.approvals),
+        journal=journal.head,
+        owner_head=log.head,
+        epochs=tuple(sorted(epochs)),
+        epochs_missing=tuple(sorted(used - set(epochs))),
+    )
+
+
+def _stream(stream: str, lines: list[SegmentEntry]) -> StreamStatus:
+    return StreamStatus(
+        stream=stream,
+        segments=len(lines),
+        rows=sum(line.rows_new for line in lines),
+        first_ms=min(line.first_ms for line in lines),
+        last_ms=max(line.last_ms for line in lines),
+    )

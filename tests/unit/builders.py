@@ -1,0 +1,349 @@
+"""Real owners, logs, segments and evidence, made with real keys. Signing keys are seeded by a name; age keys are not."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from waykeep.attestation import claims as claims_buffer
+from waykeep.attestation import evidence as evidence_format
+from waykeep.attestation import insecure
+from waykeep.attestation.appraisal import Policy, ReferenceValues
+from waykeep.attestation.claims import Claims
+from waykeep.attestation.evidence import (
+    ALGORITHM,
+    USER_CLOUD,
+    WORKLOAD_TYPE,
+    Evidence,
+    PlatformEvidence,
+    SignerBinding,
+    WorkloadClaims,
+)
+from waykeep.authority import dsse, journal, keys, ownerlog
+from waykeep.authority import segment as sealing
+from waykeep.authority.journal import JournalState
+from waykeep.authority.keys import SigningKey
+from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.statements import (
+    EPOCH_TYPE,
+    INCEPTION_TYPE,
+    JOURNAL_TYPE,
+    OWNER_ENTRY_TYPE,
+    Approved,
+    Body,
+    Detail,
+    DeviceAdded,
+    EpochOpened,
+    EpochStatement,
+    Inception,
+    JournalObject,
+    JournalRecord,
+    OwnerEntry,
+    RecipientsNamed,
+    SegmentEntry,
+    StateKeyNamed,
+    WriterAdded,
+)
+from waykeep.channel.trust import Trust
+from waykeep.errors import WaykeepError
+from waykeep.formats import agefile, streams, table
+from waykeep.formats.ids import Digest, OwnerId, PublicKey, b64, owner_id, sha256
+from waykeep.formats.segment import SegmentHeader
+from waykeep.formats.wire import encode_json
+from waykeep.vault.segments import EpochKey
+
+NOW_MS = 1_466_380_800_000
+"""2016-06-20 UTC: the clock of every test here."""
+SUPERVISOR, CLOUD_CODE, ALGORITHM_CODE = "measured-supervisor", "measured-cloud", "measured-algorithm"
+ISOLATION = ("not-dumpable", "own-uid")
+SANDBOX = ("landlock", "seccomp")
+
+
+@contextmanager
+def refused(rule: str, kind: type[WaykeepError] = WaykeepError) -> Iterator[None]:
+    """The block must raise a typed refusal of exactly this rule."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert caught.value.rule == rule, caught.value
+
+
+def key(name: str) -> SigningKey:
+    """The same key for the same name."""
+    return SigningKey(hashlib.sha256(name.encode()).digest())
+
+
+# -- owners and their logs ---------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Owner:
+    """An owner as their device knows them: every secret, and the log so far."""
+
+    name: str
+    log_secret: str
+    recovery_secret: str
+    epoch_secrets: dict[int, str]
+    envelopes: list[bytes] = field(default_factory=list)
+    epochs: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def authority(self) -> SigningKey:
+        return key(f"{self.name}/authority")
+
+    @property
+    def device(self) -> SigningKey:
+        return key(f"{self.name}/device")
+
+    @property
+    def writer(self) -> SigningKey:
+        """An importer."""
+        return key(f"{self.name}/writer")
+
+    @property
+    def phone(self) -> SigningKey:
+        """A writer that signs what it recorded itself."""
+        return key(f"{self.name}/phone")
+
+    @property
+    def state_key(self) -> SigningKey:
+        return key(f"{self.name}/state")
+
+    @property
+    def inception(self) -> Inception:
+        return Inception(
+            version=1,
+            authority=self.authority.public,
+            next_authority=keys.key_digest(key(f"{self.name}/next").public),
+            control=keys.commitment(b"s" * 16, key(f"{self.name}/control").public),
+            next_control=keys.commitment(b"t" * 16, key(f"{self.name}/next-control").public),
+        )
+
+    @property
+    def id(self) -> OwnerId:
+        return owner_id(encode_json(self.inception))
+
+    @property
+    def log_recipients(self) -> tuple[str, str]:
+        return agefile.recipient_of(self.log_secret), agefile.recipient_of(self.recovery_secret)
+
+    @property
+    def state(self) -> OwnerState:
+        return ownerlog.fold(ownerlog.begin(self.id, self.envelopes[0]), self.envelopes[1:])
+
+    @property
+    def epoch_keys(self) -> dict[int, EpochKey]:
+        return {n: EpochKey(n, s, agefile.recipient_of(s)) for n, s in self.epoch_secrets.items()}
+
+    def entry(self, body: Body, signer: SigningKey | None = None, **changes: Any) -> bytes:
+        """An envelope that follows the log; ``changes`` replace fields of its entry before it is signed."""
+        entry = OwnerEntry(self.id, len(self.envelopes), sha256(self.envelopes[-1]), NOW_MS, body)
+        payload = encode_json(msgspec.structs.replace(entry, **changes))
+        return dsse.sign(OWNER_ENTRY_TYPE, payload, signer or self.authority)
+
+    def add(self, body: Body, signer: SigningKey | None = None) -> OwnerState:
+        self.envelopes.append(self.entry(body, signer))
+        return self.state
+
+    def open_epoch(self, number: int) -> OwnerState:
+        secret, recipient = agefile.generate()
+        self.epoch_secrets[number] = secret
+        self.epochs[number] = epoch_statement(self, number, recipient)
+        return self.add(EpochOpened(number, sha256(self.epochs[number]), recipient))
+
+
+def epoch_statement(owner: Owner, number: int, recipient: str, signer: SigningKey | None = None) -> bytes:
+    statement = EpochStatement(owner.id, number, recipient, NOW_MS + 86_400_000)
+    return dsse.sign(EPOCH_TYPE, encode_json(statement), signer or owner.authority)
+
+
+def born(name: str = "anna") -> Owner:
+    """An owner whose log holds its inception and nothing else."""
+    owner = Owner(name, agefile.generate()[0], agefile.generate()[0], {})
+    owner.envelopes.append(dsse.sign(INCEPTION_TYPE, encode_json(owner.inception), owner.authority))
+    return owner
+
+
+def an_owner(name: str = "anna") -> Owner:
+    """An owner with recipients, a device, two writers, epoch 1 and a state key: a log of seven entries."""
+    owner = born(name)
+    for body in (
+        RecipientsNamed(*owner.log_recipients),
+        DeviceAdded(owner.device.public, "laptop"),
+        WriterAdded(owner.writer.public, "importer", "imported"),
+        WriterAdded(owner.phone.public, "phone", "signed"),
+    ):
+        owner.add(body)
+    owner.open_epoch(1)
+    owner.add(StateKeyNamed(owner.state_key.public), owner.device)
+    return owner
+
+
+def an_approval(**changes: Any) -> Approved:
+    approval = Approved(
+        algorithm=sha256(b"bundle"),
+        name="trips 1.0.0",
+        parameters={"stay_radius_m": (100, 200), "exact": (True,), "mode": ("fast",)},
+        inputs={"location": ("ts_ms", "lat_e7")},
+        from_ms=NOW_MS,
+        to_ms=NOW_MS + 1000,
+        store_as="derived/trips",
+    )
+    return msgspec.structs.replace(approval, **changes)
+
+
+# -- journal -----------------------------------------------------------------------------------------------------------
+
+
+def a_line(name: str = "a.age", **changes: Any) -> SegmentEntry:
+    """A line of the catalogue."""
+    line = SegmentEntry(
+        name=name,
+        stream="location",
+        kind="recorded",
+        epoch=1,
+        writer=PublicKey("w" * 43),
+        payload=sha256(name.encode()),
+        source="imported",
+        rows=1,
+        rows_new=1,
+        first_ms=NOW_MS,
+        last_ms=NOW_MS,
+        box=(0, 0, 1, 1),
+    )
+    return msgspec.structs.replace(line, **changes)
+
+
+def a_record(
+    owner: Owner, before: JournalState, detail: Detail, signer: SigningKey | None = None, **changes: Any
+) -> JournalObject:
+    """A record that follows ``before``; ``changes`` replace its fields before it is signed."""
+    salt = b"0" * journal.SALT_BYTES
+    record = JournalRecord(
+        owner=owner.id,
+        number=0 if before.head is None else before.head.number + 1,
+        previous=None if before.head is None else before.head.digest,
+        owner_head=owner.state.head,
+        detail=journal.commit(salt, detail),
+    )
+    payload = encode_json(msgspec.structs.replace(record, **changes))
+    return JournalObject(dsse.sign(JOURNAL_TYPE, payload, signer or owner.state_key).decode(), b64(salt), detail)
+
+
+# -- segments ----------------------------------------------------------------------------------------------------------
+
+
+def points(count: int = 3, *, first_ms: int = NOW_MS, step_ms: int = 1000, write_ms: int | None = None) -> pa.Table:
+    """A track of ``count`` points."""
+    times = np.arange(count, dtype="int64") * step_ms + first_ms
+    written = times if write_ms is None else np.full(count, write_ms, "int64")
+    nothing = pa.nulls(count, pa.int32())
+    columns = {
+        "ts_ms": times,
+        "write_ms": written,
+        "lat_e7": np.arange(count, dtype="int32") + 525_000_000,
+        "lon_e7": np.arange(count, dtype="int32") + 134_000_000,
+        "accuracy_cm": pa.array([500] * count, pa.int32()),
+        "altitude_cm": nothing,
+        "speed_cm_s": nothing,
+        "heading_cdeg": nothing,
+        "zone": ["Europe/Berlin"] * count,
+    }
+    return table.conform(pa.table(columns), "location")
+
+
+def empty(stream: str) -> pa.Table:
+    return streams.schema(stream).empty_table()
+
+
+def a_header(owner: Owner, parquet: bytes, rows: int, **changes: Any) -> SegmentHeader:
+    epoch = max(owner.epoch_secrets)
+    header = SegmentHeader(
+        owner=owner.id,
+        kind="recorded",
+        stream="location",
+        epoch=epoch,
+        number=0,
+        recipient=agefile.recipient_of(owner.epoch_secrets[epoch]),
+        payload=sha256(parquet),
+        payload_length=len(parquet),
+        rows=rows,
+        source="imported",
+    )
+    return msgspec.structs.replace(header, **changes)
+
+
+def a_segment(owner: Owner, rows: pa.Table | None = None, signer: SigningKey | None = None, **changes: Any) -> bytes:
+    """A segment as the owner's importer uploads it; ``changes`` replace fields of its header before it is signed."""
+    rows = points() if rows is None else rows
+    parquet = table.to_parquet(rows)
+    return sealing.seal(a_header(owner, parquet, rows.num_rows, **changes), parquet, signer or owner.writer)
+
+
+# -- evidence ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A software root, and a supervisor that it quotes."""
+
+    name: str = "node"
+    measurement: str = SUPERVISOR
+    quoted_ms: int = NOW_MS - 1000
+
+    @property
+    def root(self) -> SigningKey:
+        return key(f"{self.name}/root")
+
+    @property
+    def signer(self) -> SigningKey:
+        return key(f"{self.name}/supervisor")
+
+    def platform(self) -> PlatformEvidence:
+        binding = SignerBinding(self.signer.public, self.quoted_ms)
+        quote = insecure.quote(self.root, self.measurement, binding.report_data())
+        return PlatformEvidence(insecure.PLATFORM, quote, binding)
+
+    def workload(self, claims: bytes, signer: SigningKey | None = None, **changes: Any) -> bytes:
+        """Workload evidence for a user cloud of `an_owner`, over a claims buffer."""
+        said = WorkloadClaims(
+            workload=USER_CLOUD,
+            measurement=CLOUD_CODE,
+            binding=BOUND,
+            report_data=claims_buffer.report_data(claims).hex(),
+            isolation=ISOLATION,
+            sandbox=(),
+        )
+        payload = encode_json(msgspec.structs.replace(said, **changes))
+        return dsse.sign(WORKLOAD_TYPE, payload, signer or self.signer)
+
+    def evidence(self, claims: bytes, **changes: Any) -> bytes:
+        return evidence_format.encode(Evidence(self.platform(), self.workload(claims, **changes)))
+
+    def trust(self, **changes: Any) -> Trust:
+        """What a device demands; ``changes`` replace fields of its policy."""
+        policy = Policy(
+            platforms=(insecure.PLATFORM,),
+            max_age_ms=60_000,
+            max_skew_ms=5_000,
+            isolation=ISOLATION,
+            sandbox={USER_CLOUD: (), ALGORITHM: SANDBOX},
+        )
+        references = ReferenceValues((SUPERVISOR,), {USER_CLOUD: (CLOUD_CODE,), ALGORITHM: (ALGORITHM_CODE,)})
+        return Trust(
+            {insecure.PLATFORM: self.root.public}, references, msgspec.structs.replace(policy, **changes)
+        )
+
+
+BOUND = "b" * 52
+"""The owner id that evidence is bound to unless a test says otherwise."""
+CHANNEL, NONCE = b"c" * 32, b"n" * 32
+CLAIMS = claims_buffer.encode(Claims(CHANNEL, NONCE))
+A_DIGEST: Digest = sha256(b"something")
