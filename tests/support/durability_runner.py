@@ -20,7 +20,7 @@ def preload() -> None:
     from waykeep.algorithm import author
     from waykeep.cli import algo, main, output, owners
 
-    assert (author, algo, main, output, owners)
+    assert all((author, algo, main, output, owners))
 
 
 def run(arguments: list[str], output: str, gate: int) -> NoReturn:

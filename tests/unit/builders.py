@@ -142,7 +142,7 @@ class Owner:
     def epoch_keys(self) -> dict[int, EpochKey]:
         return {n: EpochKey(n, s, agefile.recipient_of(s)) for n, s in self.epoch_secrets.items()}
 
-    def entry(self, body: Body, signer: SigningKey | None = None, **changes: Any) -> bytes:
+    def entry(self, body: Body, signer: SigningKey | None = None, /, **changes: Any) -> bytes:
         """An envelope that follows the log; ``changes`` replace fields of its entry before it is signed."""
         entry = OwnerEntry(self.id, len(self.envelopes), sha256(self.envelopes[-1]), NOW_MS, body)
         payload = encode_json(msgspec.structs.replace(entry, **changes))
@@ -222,7 +222,7 @@ def a_line(name: str = "a.age", **changes: Any) -> SegmentEntry:
 
 
 def a_record(
-    owner: Owner, before: JournalState, detail: Detail, signer: SigningKey | None = None, **changes: Any
+    owner: Owner, before: JournalState, detail: Detail, signer: SigningKey | None = None, /, **changes: Any
 ) -> JournalObject:
     """A record that follows ``before``; ``changes`` replace its fields before it is signed."""
     salt = b"0" * journal.SALT_BYTES
@@ -263,7 +263,7 @@ def empty(stream: str) -> pa.Table:
     return streams.schema(stream).empty_table()
 
 
-def a_header(owner: Owner, parquet: bytes, rows: int, **changes: Any) -> SegmentHeader:
+def a_header(owner: Owner, parquet: bytes, rows: int, /, **changes: Any) -> SegmentHeader:
     epoch = max(owner.epoch_secrets)
     header = SegmentHeader(
         owner=owner.id,
@@ -280,7 +280,7 @@ def a_header(owner: Owner, parquet: bytes, rows: int, **changes: Any) -> Segment
     return msgspec.structs.replace(header, **changes)
 
 
-def a_segment(owner: Owner, rows: pa.Table | None = None, signer: SigningKey | None = None, **changes: Any) -> bytes:
+def a_segment(owner: Owner, rows: pa.Table | None = None, signer: SigningKey | None = None, /, **changes: Any) -> bytes:
     """A segment as the owner's importer uploads it; ``changes`` replace fields of its header before it is signed."""
     rows = points() if rows is None else rows
     parquet = table.to_parquet(rows)

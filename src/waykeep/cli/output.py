@@ -40,6 +40,14 @@ def banner() -> None:
     errors.print(f"[bold yellow]{insecure.WARNING}[/]", soft_wrap=True)
 
 
+def agreed(text: str, question: str) -> bool:
+    """Whether whoever sits at the terminal agrees to a text; without a terminal the command itself is the agreement."""
+    if not sys.stdin.isatty():
+        return True
+    console.print(text, markup=False, soft_wrap=True)
+    return console.input(f"\n{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
 def table(*columns: str) -> Table:
     made = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:

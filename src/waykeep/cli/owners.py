@@ -8,6 +8,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from waykeep.algorithm.describe import describe
 from waykeep.attestation import insecure
 from waykeep.authority.statements import Approved
 from waykeep.channel.trust import Trust
@@ -150,12 +151,18 @@ def approve(
     set_: Annotated[
         list[str] | None, Parameter(name="--set", help="Allow NAME=VALUE (repeat for more values).")
     ] = None,
+    yes: Annotated[bool, Parameter(help="Do not show the algorithm and ask first.")] = False,
     owner: Owner = Owner(),
 ) -> None:
-    """Allow one algorithm, by its digest, to read what it asks for within the times given."""
+    """Allow one algorithm, by its digest, to read what it asks for within the times given.
+
+    At a terminal it first says in plain words what the algorithm is, and asks.
+    """
     with owner.account() as device:
         found = bundles.load(device.host.bundle(parse_digest(digest)))
         approval = propose(found, parse_digest(digest), from_, to, store, set_ or [])
+        if not (yes or owner.json) and not output.agreed(describe(found), "Approve it?"):
+            raise DeviceError("not-approved", "you did not approve it; nothing was changed")
         number = device.approve(approval)
     if owner.json:
         output.show_json({"number": number, "approval": approval})

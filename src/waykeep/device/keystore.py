@@ -85,7 +85,8 @@ class KeyFile:
         if create and not path.exists():
             files.write(path, agefile.generate()[0].encode() + b"\n")
         try:
-            self._secret = path.read_text().strip()
+            # What is no text is no key either, and refused as such where it is used.
+            self._secret = path.read_text("ascii", "replace").strip()
         except OSError as error:
             raise DeviceError("key-file-missing", f"cannot read the key file ({error.strerror})") from None
 

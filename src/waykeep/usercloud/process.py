@@ -31,7 +31,11 @@ async def _serve(server: AttestedServer, cloud: Cloud, app: Starlette, listener:
 
 
 def main(descriptor: int) -> None:
-    """Serve one owner until killed, or until another instance takes over. ``descriptor`` is the process's own supervisor socket, all that it inherited."""
+    """Serve one owner until killed, or until another instance takes over.
+
+    Args:
+        descriptor: The process's own supervisor socket, all that it inherited.
+    """
     link = Link(descriptor)
     try:
         assigned = link.assignment()

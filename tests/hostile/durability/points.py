@@ -1,0 +1,124 @@
+"""Points of a life at which something can fail: process, verb, call and place, found in the trace of a clean life.
+
+A place is a kind of path, such as ``journal`` or ``outbox``, as names differ from life to life.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+
+from tests.support.durability_strace import ANSWERS, Call, Fault
+
+KINDS = ("EIO", "kill")
+_PASSING = ("host.log", "supervisor.log", "temporary", "supervisor.sock")
+_OF_DEVICE = {"heads.json": "heads", "profile.json": "profile", "keystore.age": "keystore"}
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """Attributes: ``process`` that calls, ``verb`` of the owner's life, ``call``, and ``place`` of the file or folder."""
+
+    process: str
+    verb: str
+    call: str
+    place: str
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A fault of a kind (of `KINDS`) that is to hit a point."""
+
+    point: Point
+    kind: str
+    fault: Fault
+
+
+@dataclass
+class Line:
+    """What came of the faults at points that differ by their verb only."""
+
+    hit: Counter[str] = field(default_factory=Counter)
+    lost: int = 0
+    doubled: int = 0
+    staging: int = 0
+    processes: int = 0
+
+
+def place(path: str, folder: Path) -> str:
+    """The kind of a path below a stage's folder; empty for one whose changes need not last, or outside."""
+    if not PurePath(path).is_relative_to(folder):
+        return ""
+    parts = PurePath(path).relative_to(folder).parts
+    match parts:
+        case ("store", "owners", _, room, *_):
+            return room
+        case ("store", "owners", *_):
+            return "owners"
+        case ("store", room, *_):
+            return room
+        case ("devices", _, "outbox" | "log" as room, *_):
+            return room
+        case ("devices", _, name):
+            return _OF_DEVICE.get(name.removesuffix(".new"), name)
+        case ("devices", name):
+            return "key file" if ".key" in name else "device folder"
+        case ("state", name):
+            return name.removesuffix(".new")
+        case (first, *_) if first not in _PASSING:
+            return first
+    return ""
+
+
+def injections(calls: Iterable[Call], process: str, verb: str, folder: Path) -> list[Injection]:
+    """A failure and a kill at each durable call, and a kill at the first answer after each of them."""
+    found: list[Injection] = []
+    last = ""
+    for call in calls:
+        if call.verb in ANSWERS:
+            if last:  # the kill that comes when all was done and nobody was told
+                point = Point(process, verb, call.verb, f"after {last}")
+                found.append(Injection(point, "kill", Fault(call.name, call.nth)))
+            last = ""
+        elif (where := place(call.path, folder)) and not call.error:
+            last, point = where, Point(process, verb, call.verb, where)
+            found.append(Injection(point, "EIO", Fault(call.name, call.nth, "EIO")))
+            found.append(Injection(point, "kill", Fault(call.name, call.nth)))
+    return list(dict.fromkeys(found))
+
+
+def hits(calls: Iterable[Call], injection: Injection, folder: Path) -> list[Point]:
+    """The points that a fault did hit, by the trace of the life that had it."""
+    found, last = [], ""
+    for call in calls:
+        where = place(call.path, folder)
+        if call.name == injection.fault.name and call.nth == injection.fault.nth:
+            struck = call.injected if injection.kind == "EIO" else call.error == "killed"
+            where_hit = f"after {last}" if call.verb in ANSWERS else where
+            if struck and where_hit:
+                found.append(Point(injection.point.process, injection.point.verb, call.verb, where_hit))
+        if call.verb in ANSWERS:
+            last = ""
+        elif where and not call.error:
+            last = where
+    return found
+
+
+def table(lines: dict[tuple[str, str, str], Line]) -> list[str]:
+    """The lines as text, with a sum."""
+    head = f"{'process':<11}{'call':<14}{'path':<20}{'failed':>7}{'killed':>7}{'lost':>6}{'doubled':>8}{'staging':>8}{'processes':>10}"
+    found = [head]
+    total = Line()
+    for (process, call, where), line in sorted(lines.items()):
+        found.append(_row(process, call, where, line))
+        total.hit += line.hit
+        total.lost, total.doubled = total.lost + line.lost, total.doubled + line.doubled
+        total.staging, total.processes = total.staging + line.staging, total.processes + line.processes
+    return [*found, _row("all", "", f"{len(lines)} points", total)]
+
+
+def _row(process: str, call: str, where: str, line: Line) -> str:
+    counts = f"{line.hit['EIO']:>7}{line.hit['kill']:>7}{line.lost:>6}{line.doubled:>8}{line.staging:>8}"
+    return f"{process:<11}{call:<14}{where:<20}{counts}{line.processes:>10}"
