@@ -159,7 +159,9 @@ def test_an_algorithm_process_killed_during_a_run(victim: str, rule: str, stage:
 
         running = threading.Thread(target=run)
         running.start()
-        child = until(lambda: [p for p in stage.services() - others if p.is_child and p.busy], "the run is under way").pop()
+        child = until(
+            lambda: [p for p in stage.services() - others if p.is_child and p.busy], "the run is under way"
+        ).pop()
         (front,) = stage.services() - others - {child}
         assert front.is_front and child.is_child
         kill(front if victim == "front" else child)

@@ -167,6 +167,19 @@ def _details(owner: Person) -> tuple[object, ...]:
     return owner.journal().order
 
 
+def test_an_algorithm_that_fails_tells_its_owner_where_and_nothing_of_the_data(owner: Person) -> None:
+    source = b"def run(tables, parameters):\n    ts = tables['location']['ts_ms'][0].as_py()\n    return 1 // (ts - ts)\n"
+    failing = algorithms.slow("failing", source)
+    with owner.account() as device:
+        device.queue(recording("shankari_2016-06-20").tables, "imported")
+        device.upload()
+        approval = algorithms.approve(device, failing, *TWO_DAYS)
+        with pytest.raises(WaykeepError) as caught, unchanged(owner):
+            device.run(approval.algorithm, {}, approval.from_ms, approval.to_ms)
+        assert caught.value.rule == "run-failed"
+        assert "ZeroDivisionError in slow.py, line 3" in caught.value.message
+
+
 def test_two_owners_hold_their_own_data_and_processes(owners: Owners) -> None:
     one, other = owners(), owners()
     with one.account() as a, other.account() as b:

@@ -53,11 +53,11 @@ def run(tables, parameters):
 
 
 @cache
-def slow(name: str = "slow") -> tuple[Bundle, bytes]:
-    """A bundle that counts rows and is busy for some ``rounds``; of another digest for another name."""
+def slow(name: str = "slow", source: bytes = _SOURCE) -> tuple[Bundle, bytes]:
+    """A bundle that counts rows and is busy for some ``rounds``; of another digest for another name or source."""
     files = {
         bundle.MANIFEST: _MANIFEST.format(name=name).encode(),
-        "slow.py": _SOURCE,
+        "slow.py": source,
         bundle.LIBRARIES: bundle.write_libraries(installed_libraries()),
     }
     archive = bundle.pack(files)

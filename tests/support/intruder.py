@@ -65,7 +65,7 @@ def _ptrace(pid: int) -> None:
 
 
 def _peek(pid: int) -> None:
-    """``process_vm_readv(2)`` of a byte of the interpreter's own code, whose address the victim shares: it was forked."""
+    """``process_vm_readv(2)`` of a byte of libc; whether the victim has it at that address does not matter."""
     address = ctypes.cast(_libc.getpid, ctypes.c_void_p).value
     local = (ctypes.c_void_p * 2)(ctypes.addressof(ctypes.create_string_buffer(1)), 1)
     remote = (ctypes.c_void_p * 2)(address, 1)
@@ -101,7 +101,7 @@ def _try(attempt: Callable[[], object]) -> str:
 
 
 def _main() -> None:
-    """Uid, pid of the victim, path of a Unix socket, folders; prints attempt -> ``done`` or the error's name, as JSON."""
+    """Takes uid, pid of the victim, a Unix socket, folders; prints attempt -> ``done`` or the error's name, as JSON."""
     uid, victim, control, folders = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4:]
     process = f"/proc/{victim}"
     _become(uid)

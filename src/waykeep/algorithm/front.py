@@ -93,4 +93,16 @@ class _Once:
     def _run(self, asked: Compute) -> list[dict[str, int | str | bool]]:
         read, write = self._pipes
         wall_s = float(self._bundle.manifest.limits.wall_s)
-        return runner.run(read, write, self._archive, asked.parameters, asked.tables, wall_s)
+        try:
+            return runner.run(read, write, self._archive, asked.parameters, asked.tables, wall_s)
+        except runner.RunError as error:
+            raise _told(error) from None
+
+
+def _told(error: runner.RunError) -> AlgorithmError:
+    """A failure as the owner's user cloud gets it: with the kind of exception and its place in the author's source."""
+    if error.failure is None:
+        return error
+    path, line = error.failure.lines[-1] if error.failure.lines else ("the bundle", 0)
+    where = f"{error.failure.kind} in {path}, line {line}"
+    return AlgorithmError(error.rule, f"{error.message} ({where})", hint=error.hint, status=error.status)

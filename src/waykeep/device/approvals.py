@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 
 from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import Approved
@@ -13,6 +14,8 @@ from waykeep.formats.ids import Digest
 from waykeep.formats.manifest import Boolean, Integer
 from waykeep.formats.messages import Value
 from waykeep.formats.streams import parse_stream
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
 
 
 def propose(found: Bundle, digest: Digest, first: str, after: str, store: str, settings: list[str]) -> Approved:
@@ -52,7 +55,7 @@ def parameters_of(found: Bundle, settings: list[str]) -> dict[str, Value]:
         if not equals:
             raise DeviceError("setting-malformed", "found a setting that is not NAME=VALUE")
         domain = domains.get(name)
-        if isinstance(domain, Integer) and value.lstrip("-").isdecimal() and len(value) < 20:
+        if isinstance(domain, Integer) and _INTEGER.fullmatch(value):
             values[name] = int(value)
         elif isinstance(domain, Boolean) and value in ("true", "false"):
             values[name] = value == "true"

@@ -59,7 +59,8 @@ class Outbox:
         return count
 
     def names(self) -> list[str]:
-        """Names of what waits, as they will be called in the store."""
+        """Names of what waits, as they will be called in the store. What a crash left behind goes."""
+        files.sweep(self._folder)
         waiting = {path.stem for path in self._folder.glob(f"*{_QUEUED}")}
         for path in self._folder.glob(f"*{_SEALED}"):
             if path.stem not in waiting:  # a crash between the two halves of `remove`

@@ -33,7 +33,8 @@ def check_receipt(result: RunResult, asked: Run, owner: OwnerId, state_key: Publ
         and receipt.run_id == asked.run_id
         and receipt.algorithm == asked.digest
         and (receipt.from_ms, receipt.to_ms, receipt.time_ms) == (asked.from_ms, asked.to_ms, asked.time_ms)
-        and all(receipt.parameters.get(name) == value for name, value in asked.parameters.items())
+        # repr(): True == 1, and a run with one was not a run with the other.
+        and all(repr(receipt.parameters.get(name)) == repr(value) for name, value in asked.parameters.items())
         and receipt.rows_out == len(result.rows)
         and receipt.result == sha256(unb64(result.salt, SALT_BYTES) + results.result_digest_bytes(result.rows))
     )

@@ -28,13 +28,15 @@ def fork_first() -> int:
 
 def _as_root() -> int:
     own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-    namespace = _libc.unshare(_CLONE_NEWPID) == 0
-    pid = os.fork()
-    # Back, so that the next fork lands in this namespace; a parent that cannot go back must not go on.
-    if pid and namespace and _libc.setns(own, _CLONE_NEWPID) != 0:
-        os._exit(1)
-    os.close(own)
-    return pid
+    namespace, pid = _libc.unshare(_CLONE_NEWPID) == 0, -1
+    try:
+        pid = os.fork()
+        return pid
+    finally:
+        # Back, so that the next fork lands in this namespace; a parent that cannot go back must not go on.
+        if pid and namespace and _libc.setns(own, _CLONE_NEWPID) != 0:
+            os._exit(1)
+        os.close(own)
 
 
 def _between() -> int:

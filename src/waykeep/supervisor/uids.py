@@ -22,22 +22,43 @@ class Uids:
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)  # the file's own name has to last as well
+        finally:
+            os.close(folder)
         text = path.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]
         if len(whole) != len(text):  # a line cut by a crash was never handed out
             os.ftruncate(self._file, len(whole))
         self._owners = {parse_owner_id(line.decode()): n for n, line in enumerate(whole.splitlines())}
+        self._length = len(whole)
         self._next = 0
 
     def of_owner(self, owner: OwnerId) -> int:
-        """The uid of an owner's user cloud, durable before it is used."""
+        """The uid of an owner's user cloud, durable before it is used.
+
+        Raises:
+            SupervisorError: ``uids-used-up``, ``uids-failed`` (503) when the file takes no line; nothing is handed out.
+        """
         if owner not in self._owners:
             if len(self._owners) >= _SPAN:
                 raise SupervisorError("uids-used-up", "found no uid left for another owner on this node", status=503)
-            os.write(self._file, owner.encode() + b"\n")
-            os.fsync(self._file)
+            self._append(owner.encode() + b"\n")
             self._owners[owner] = len(self._owners)
         return CLOUD_BASE + self._owners[owner]
+
+    def _append(self, line: bytes) -> None:
+        try:
+            # What a failure before this left would be a line too many, and move every owner after it.
+            os.ftruncate(self._file, self._length)
+            written = os.write(self._file, line)
+            os.fsync(self._file)
+        except OSError as error:
+            raise _failed(os.strerror(error.errno or 0)) from None
+        if written != len(line):
+            raise _failed("it was cut")
+        self._length += len(line)
 
     def fresh(self) -> int:
         """A uid that no process of this supervisor has had for the last 400 million."""
@@ -46,3 +67,9 @@ class Uids:
 
     def close(self) -> None:
         os.close(self._file)
+
+
+def _failed(why: str) -> SupervisorError:
+    return SupervisorError(
+        "uids-failed", f"the file of uids takes no line ({why})", hint="look at the node's disk", status=503
+    )

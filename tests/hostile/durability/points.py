@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from tests.support.durability_strace import ANSWERS, Call, Fault
 
 KINDS = ("EIO", "kill")
+HELD_US = 5_000_000
 _PASSING = ("host.log", "supervisor.log", "temporary", "supervisor.sock")
 _OF_DEVICE = {"heads.json": "heads", "profile.json": "profile", "keystore.age": "keystore"}
 
@@ -25,6 +26,18 @@ class Point:
     verb: str
     call: str
     place: str
+
+
+@dataclass(frozen=True)
+class Held(Fault):
+    """A call that returns so late that its process can be killed meanwhile: all was done, and nobody was told.
+
+    The n-th answer itself is no point that can be found again, as a process says more than answers.
+    """
+
+    @property
+    def option(self) -> str:
+        return f"inject={self.name}:delay_exit={HELD_US}:when={self.nth}"
 
 
 @dataclass(frozen=True)
@@ -75,15 +88,15 @@ def place(path: str, folder: Path) -> str:
 def injections(calls: Iterable[Call], process: str, verb: str, folder: Path) -> list[Injection]:
     """A failure and a kill at each durable call, and a kill at the first answer after each of them."""
     found: list[Injection] = []
-    last = ""
+    last: Call | None = None
     for call in calls:
         if call.verb in ANSWERS:
-            if last:  # the kill that comes when all was done and nobody was told
-                point = Point(process, verb, call.verb, f"after {last}")
-                found.append(Injection(point, "kill", Fault(call.name, call.nth)))
-            last = ""
+            if last is not None:
+                point = Point(process, verb, call.verb, f"after {place(last.path, folder)}")
+                found.append(Injection(point, "kill", Held(last.name, last.nth)))
+            last = None
         elif (where := place(call.path, folder)) and not call.error:
-            last, point = where, Point(process, verb, call.verb, where)
+            last, point = call, Point(process, verb, call.verb, where)
             found.append(Injection(point, "EIO", Fault(call.name, call.nth, "EIO")))
             found.append(Injection(point, "kill", Fault(call.name, call.nth)))
     return list(dict.fromkeys(found))
@@ -91,18 +104,16 @@ def injections(calls: Iterable[Call], process: str, verb: str, folder: Path) -> 
 
 def hits(calls: Iterable[Call], injection: Injection, folder: Path) -> list[Point]:
     """The points that a fault did hit, by the trace of the life that had it."""
-    found, last = [], ""
+    found = []
+    wanted, fault = injection.point, injection.fault
     for call in calls:
         where = place(call.path, folder)
-        if call.name == injection.fault.name and call.nth == injection.fault.nth:
-            struck = call.injected if injection.kind == "EIO" else call.error == "killed"
-            where_hit = f"after {last}" if call.verb in ANSWERS else where
-            if struck and where_hit:
-                found.append(Point(injection.point.process, injection.point.verb, call.verb, where_hit))
-        if call.verb in ANSWERS:
-            last = ""
-        elif where and not call.error:
-            last = where
+        if (call.name, call.nth) != (fault.name, fault.nth) or not where:
+            continue
+        if isinstance(fault, Held):
+            found += [Point(wanted.process, wanted.verb, wanted.call, f"after {where}")] if not call.error else []
+        elif call.injected if injection.kind == "EIO" else call.error == "killed":
+            found.append(Point(wanted.process, wanted.verb, call.verb, where))
     return found
 
 

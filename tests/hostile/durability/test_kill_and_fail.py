@@ -7,6 +7,8 @@ of a clean life, and what a fault did hit is read from the trace of the life tha
 
 from __future__ import annotations
 
+import os
+import signal
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -16,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile.durability.conftest import Lines
-from tests.hostile.durability.points import KINDS, Injection, Point, hits, injections
+from tests.hostile.durability.points import KINDS, Held, Injection, Point, hits, injections
 from tests.support import node
 from tests.support.durability_life import VERBS, Amiss, Commands, Life, Recordings
 from tests.support.durability_strace import attached
@@ -127,8 +129,13 @@ class Lives:
     def _suffer(self, life: Life, step: str, injection: Injection) -> list[Point]:
         pid = life.start(step, held=True)
         target = self._pids(life, pid)[injection.point.process]
-        with attached(target, self.folder / "fault.trace", injection.fault) as trace:
+        output = self.folder / "fault.trace"
+        with attached(target, output, injection.fault) as trace:
             life.go()
+            if isinstance(injection.fault, Held):
+                until(lambda: "(DELAYED)" in output.read_text() or not Path(f"/proc/{pid}").exists(), "the call is held")
+                if "(DELAYED)" in output.read_text():
+                    os.kill(target, signal.SIGKILL)
             life.end(step)
         if trace.killed:
             self._restart(life, injection.point.process)

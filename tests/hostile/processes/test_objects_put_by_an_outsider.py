@@ -41,7 +41,10 @@ from waykeep.formats.messages import Accept, Accepted
 from waykeep.formats.segment import SegmentHeader
 from waykeep.formats.wire import MIB, decode_json, encode_json
 
-pytestmark = [pytest.mark.root, pytest.mark.skipif(not ROOT, reason="restarts user clouds, which it finds by their uids")]
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.skipif(not ROOT, reason="restarts user clouds, which it finds by their uids"),
+]
 
 ALWAYS = (0, SOME_DAY_MS * 2)
 STRANGER = SigningKey(b"s" * 32)
@@ -266,7 +269,9 @@ def test_two_accepted_segments_changed_one_for_the_other(device: Account, owner:
     assert device.rows("location", *ALWAYS).num_rows == 20
 
 
-@pytest.mark.parametrize(("what", "rule"), [("forged", "signer-unknown"), ("gone", "object-missing"), ("link", "store-failed")])
+@pytest.mark.parametrize(
+    ("what", "rule"), [("forged", "signer-unknown"), ("gone", "object-missing"), ("link", "store-failed")]
+)
 def test_an_accepted_segment_replaced_or_gone(what: str, rule: str, device: Account, owner: Person) -> None:
     """A gap is an error, never silently fewer rows."""
     first = next(owner.path("segments", "").iterdir())

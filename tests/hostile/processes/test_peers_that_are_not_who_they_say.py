@@ -48,7 +48,9 @@ def led(owner: Person, rogue: RogueHost) -> Iterator[Account]:
         assert device.upload().rows_new == 4
 
 
-def own_node(stage: Watched, owner: Person, *, binding: str = "", workload: str = "", time_ms: int | None = None) -> OwnNode:
+def own_node(
+    stage: Watched, owner: Person, *, binding: str = "", workload: str = "", time_ms: int | None = None
+) -> OwnNode:
     """A node by somebody who holds the installation's software root; right in all that is not said."""
     root = (stage.state / "insecure-root").read_bytes()
     references = owner.trust.references
@@ -145,7 +147,10 @@ def test_a_man_in_the_middle_who_names_his_own_key_beside_the_real_evidence(
 
 
 def test_a_server_whose_certificate_has_garbage_for_evidence(led: Account, owner: Person, rogue: RogueHost) -> None:
-    for evidence, claims, rule in ((b"{}", b"", "evidence-malformed"), (b"\xff" * 70_000, b"", "certificate-malformed")):
+    for evidence, claims, rule in (
+        (b"{}", b"", "evidence-malformed"),
+        (b"\xff" * 70_000, b"", "certificate-malformed"),
+    ):
         with recorder(lambda channel, evidence=evidence, claims=claims: (evidence, claims)) as peer:  # type: ignore[misc]
             rogue.wrong_cloud(peer.address)
             attacked(led, owner, rule)
@@ -245,7 +250,21 @@ def attacked_with(trust: Trust, owner: Person, rule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", " ", "not a host", "a/b", "user@127.0.0.1", "127.0.0.1:1/x?", "exämple", "a\r\nb", "[::1", "%00", "x" * 256, "a..b"]
+    "host",
+    [
+        "",
+        " ",
+        "not a host",
+        "a/b",
+        "user@127.0.0.1",
+        "127.0.0.1:1/x?",
+        "exämple",
+        "a\r\nb",
+        "[::1",
+        "%00",
+        "x" * 256,
+        "a..b",
+    ],
 )
 def test_an_address_that_is_none(host: str, led: Account, owner: Person, rogue: RogueHost) -> None:
     rogue.wrong_cloud(Address(host, 9))
