@@ -1,6 +1,7 @@
 """An attacker cannot write, cut, reorder or extend a cloud journal without a state key that the owner log names.
 
-Each rule of `waykeep.authority.journal` is provoked by its own fault; then what a host can do to the objects themselves.
+Each rule of `waykeep.authority.journal` is provoked by its own fault; then what a host can do to the objects in its
+store.
 """
 
 from __future__ import annotations
@@ -327,7 +328,7 @@ def test_owner_log_without_its_newest_entry_is_refused(store: DirectoryStore, re
 def test_longer_owner_log_without_the_entry_that_the_device_knows_is_refused(
     store: DirectoryStore, reader: Reader
 ) -> None:
-    """Two entries of one number, both genuine: the host shows one to the device, the other, and more, to the user cloud."""
+    """Two entries of one number, both genuine: the host shows one to the device, the other to the user cloud."""
     fork = an_owner("forked")
     shown = fork.entry(an_approval(store_as=""), fork.device)
     for _ in range(3):

@@ -82,7 +82,7 @@ def folded(owner: Owner, envelopes: list[bytes]) -> None:
     "change",
     [
         lambda log: log[:3] + log[4:],  # cut
-        lambda log: log[:3] + [log[4], log[3]] + log[5:],  # reordered
+        lambda log: [*log[:3], log[4], log[3], *log[5:]],  # reordered
         lambda log: [*log[:4], log[3], *log[4:]],  # repeated
         lambda log: log + log[-1:],  # the end repeated
     ],
@@ -212,7 +212,9 @@ def test_more_than_256_writers_are_refused() -> None:
         graft(owner, owner.entry(WriterAdded(THIEF.public, "one too many", "signed")))
 
 
-@pytest.mark.parametrize("body", [an_approval(), RecipientsNamed(*ANNA.log_recipients)], ids=["approvals", "recipients"])
+@pytest.mark.parametrize(
+    "body", [an_approval(), RecipientsNamed(*ANNA.log_recipients)], ids=["approvals", "recipients"]
+)
 def test_more_entries_of_a_kind_than_the_bound_are_refused(body: Body, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound is lowered from 10,000: what is shown is that each kind is counted by itself."""
     assert ownerlog.MAX_OF_A_KIND == 10_000

@@ -103,6 +103,7 @@ def test_integers_of_very_many_digits(count: int, field: bytes) -> None:
         (b'"latitude"', b'"latitude": 10, "latitude"'),
         (b'"latitude"', b'"latitude": 10, "l\\u0061titude"'),
         (b'"latitude"', b'"x": "\\u003a\\u003a", "latitude": "::", "latitude"'),
+        (b'"latitude"', b'"x": "\\u003a", "latitude": 10, "latitude"'),  # as many colons as an honest one
         (b'"key"', b'"key": "background/battery", "key"'),
         (b'"data"', b'"data": {}, "data"'),
         (b'"$oid"', b'"$oid": "", "$oid"'),

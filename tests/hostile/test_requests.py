@@ -6,13 +6,14 @@ running user cloud are worth is shown in `hostile/processes`; here each covered 
 
 from __future__ import annotations
 
+import datetime
 import os
 from typing import Any
 
 import pytest
+from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 from hypothesis import given
 from hypothesis import strategies as st
-from http_message_signatures import HTTPMessageSigner, HTTPSignatureKeyResolver, algorithms
 
 from tests.unit.builders import key, refused
 from waykeep.authority import access, requests
@@ -272,10 +273,8 @@ def test_times_are_refused_whatever_they_say() -> None:
     """By whose clock should they be judged? The server's is the host's."""
     with refused("request-signature", AuthorityError):
         check(covering(COVERED, HTTPMessageSigner))
-    in_time = covering(COVERED)
-    named = in_time.headers["Signature-Input"] + ";expires=99999999999"
     with refused("request-signature", AuthorityError):
-        check(with_headers(in_time, signature_input=named))
+        check(covering(COVERED, expires=datetime.datetime(2999, 1, 1, tzinfo=datetime.UTC)))
 
 
 def test_two_signatures_are_refused() -> None:
@@ -307,7 +306,9 @@ def test_request_of_a_session_of_another_process_is_refused() -> None:
         Sessions().take(check(request).nonce)
 
 
-@pytest.mark.parametrize("nonce", ["n.1", "x" * 22, "x" * 22 + ".0", "x" * 22 + ".01", "x" * 22 + ".-1", "x" * 22 + ".1 "])
+@pytest.mark.parametrize(
+    "nonce", ["n.1", "x" * 22, "x" * 22 + ".0", "x" * 22 + ".01", "x" * 22 + ".-1", "x" * 22 + ".1 "]
+)
 def test_nonce_that_is_no_sessions_is_refused(nonce: str) -> None:
     with refused("nonce-malformed", ChannelError):
         Sessions().take(check(signed(nonce=nonce)).nonce)

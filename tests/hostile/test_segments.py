@@ -165,6 +165,11 @@ def test_segment_whose_header_names_another_epoch_is_refused(changes: dict[str, 
         opened(a_segment(ANNA, ROWS, **changes))
 
 
+def test_segment_whose_header_names_another_recipient_is_refused() -> None:
+    with refused("segment-epoch", VaultError):
+        opened(sealed(plaintext(recipient=RECIPIENTS[1])))
+
+
 def test_segment_sealed_again_to_another_epoch_is_refused() -> None:
     """Who holds the key of an old epoch cannot move its segments into a new one."""
     with refused("segment-epoch", VaultError):

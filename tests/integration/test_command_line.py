@@ -236,6 +236,7 @@ def withheld_entry(owner: Person, shell: Shell, tmp_path: Path) -> str:
     with owner.account() as device:
         newest = device.status().owner_head.number
     kill(owner.stage.cloud(owner.owner))
+    owner.stage.forgets(owner.owner)
     owner.path("owner-log", numbered(newest)).unlink()
     return shell.say("status", code=13)
 

@@ -45,10 +45,6 @@ def killed_after(seconds: float, process: Process, work: Callable[[], T]) -> T |
         until(lambda: not process.alive, "the killed process is gone")
 
 
-def gone(stage: Watched, owner: Person) -> None:
-    until(lambda: owner.owner not in node.running(stage.socket).owners, "the supervisor knows that the cloud is gone")
-
-
 def times(device: Account) -> list[int]:
     found: list[int] = device.rows("location", *ALWAYS).column("ts_ms").to_pylist()
     return found
@@ -66,7 +62,7 @@ def test_a_user_cloud_killed_during_uploads_loses_and_doubles_nothing(stage: Wat
                 sent |= {first + part * 100_000 + 1000 * n for n in range(20)}
             before = set(device.outbox.names())
             answer = killed_after(rng.uniform(0, 0.15), stage.cloud(owner.owner), device.upload)
-            gone(stage, owner)
+            stage.forgets(owner.owner)
             device.disconnect()
             outcomes["answered" if answer else "cut"] += 1
             if answer is not None:
@@ -98,7 +94,7 @@ def test_a_user_cloud_killed_during_runs_loses_and_doubles_nothing(stage: Watche
             device.status()
             run = lambda: device.run(counting[0].digest, {}, *window)  # noqa: E731 - tried twice
             result = killed_after(rng.uniform(0, 0.3), stage.cloud(owner.owner), run)
-            gone(stage, owner)
+            stage.forgets(owner.owner)
             device.disconnect()
             outcomes["answered" if result else "cut"] += 1
             again = run()
@@ -108,7 +104,7 @@ def test_a_user_cloud_killed_during_runs_loses_and_doubles_nothing(stage: Watche
         audit.read(device)
         # A restarted user cloud sweeps away what one before it put and never recorded.
         kill(stage.cloud(owner.owner))
-        gone(stage, owner)
+        stage.forgets(owner.owner)
         device.disconnect()
         device.status()
     receipts = [detail.receipt.encode() for detail in owner.journal().order if isinstance(detail, RunDone)]

@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.support import node
 from tests.support.fixtures import Owners
 from tests.support.people import SOME_DAY_MS, Person, points
 from tests.support.stages import ROOT, Watched, kill, running
@@ -55,7 +54,7 @@ def test_a_launch_after_the_cloud_was_killed_starts_one_with_the_same_uid(stage:
     launch(owner)
     before = stage.cloud(owner.owner)
     kill(before)
-    until(lambda: owner.owner not in node.running(stage.socket).owners, "the supervisor knows")
+    stage.forgets(owner.owner)
     assert launch(owner).started
     after = stage.cloud(owner.owner)
     assert after.pid != before.pid and after.uid == before.uid

@@ -168,7 +168,9 @@ def _details(owner: Person) -> tuple[object, ...]:
 
 
 def test_an_algorithm_that_fails_tells_its_owner_where_and_nothing_of_the_data(owner: Person) -> None:
-    source = b"def run(tables, parameters):\n    ts = tables['location']['ts_ms'][0].as_py()\n    return 1 // (ts - ts)\n"
+    source = (
+        b"def run(tables, parameters):\n    ts = tables['location']['ts_ms'][0].as_py()\n    return 1 // (ts - ts)\n"
+    )
     failing = algorithms.slow("failing", source)
     with owner.account() as device:
         device.queue(recording("shankari_2016-06-20").tables, "imported")

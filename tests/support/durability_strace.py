@@ -113,7 +113,12 @@ def attached(pid: int, output: Path, fault: Fault | None = None) -> Iterator[Tra
             yield Trace(output)
         finally:
             tracer.terminate()
-            tracer.wait()
+            try:
+                tracer.wait(10)
+            except subprocess.TimeoutExpired:
+                # Told to end while what it traces dies, it waits for ever. The kernel lets go of what a dead one traced.
+                tracer.kill()
+                tracer.wait()
 
 
 def parse(text: str) -> list[Call]:

@@ -123,11 +123,13 @@ class Relay:
     Attributes:
         asked: Paths of all requests.
         stale: Whether it repeats its first answer.
+        answers: The body that it answers with, by path; 404 for others.
     """
 
     def __init__(self, server: AttestedServer, node: OwnNode) -> None:
         self._server, self._node, self.asked, self.stale = server, node, list[str](), False
         self._first: Response | None = None
+        self.answers: dict[str, bytes] = {}
         self.address = Address("", 1)
 
     async def attestation(self, request: Request) -> Response:
@@ -140,7 +142,8 @@ class Relay:
 
     async def anything(self, request: Request) -> Response:
         self.asked.append(request.url.path)
-        return Response(status_code=404)
+        body = self.answers.get(request.url.path)
+        return Response(status_code=404) if body is None else Response(body)
 
     def app(self) -> Starlette:
         methods = ["GET", "POST"]
@@ -158,9 +161,7 @@ def relay(node: OwnNode) -> Iterator[Relay]:
     listener.listen(8)
     found.address = Address("127.0.0.1", listener.getsockname()[1])
     loop, stop = asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(
-        target=lambda: loop.run_until_complete(server.serve(found.app(), listener, stop)),
-    )
+    thread = threading.Thread(target=lambda: loop.run_until_complete(server.serve(found.app(), listener, stop)))
     thread.start()
     try:
         yield found

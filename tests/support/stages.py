@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support import processes
+from tests.support import node, processes
 from tests.support.processes import Process
 from tests.support.waiting import until
 from waykeep.attestation import insecure
@@ -81,6 +81,10 @@ class Watched(Stage):
     def services(self) -> set[Process]:
         """Fronts and children of algorithm services."""
         return {p for p in self.forked() if p.is_front or p.is_child}
+
+    def forgets(self, owner: OwnerId) -> None:
+        """Waits until the supervisor knows that the owner's user cloud ended; before, a host would still name it."""
+        until(lambda: owner not in node.running(self.socket).owners, "the supervisor knows that a user cloud ended")
 
     # -- faults --------------------------------------------------------------------------------------------------------
 

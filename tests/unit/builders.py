@@ -1,4 +1,4 @@
-"""Real owners, logs, segments and evidence, made with real keys. Signing keys are seeded by a name; age keys are not."""
+"""Owners, logs, segments and evidence with real keys. Signing keys are seeded by a name; age keys are not."""
 
 from __future__ import annotations
 
@@ -337,9 +337,7 @@ class Installation:
             sandbox={USER_CLOUD: (), ALGORITHM: SANDBOX},
         )
         references = ReferenceValues((SUPERVISOR,), {USER_CLOUD: (CLOUD_CODE,), ALGORITHM: (ALGORITHM_CODE,)})
-        return Trust(
-            {insecure.PLATFORM: self.root.public}, references, msgspec.structs.replace(policy, **changes)
-        )
+        return Trust({insecure.PLATFORM: self.root.public}, references, msgspec.structs.replace(policy, **changes))
 
 
 BOUND = "b" * 52

@@ -142,10 +142,11 @@ def appraise(
     )  # 10
     _check(found.nonce == expected.nonce, "nonce-mismatch", "evidence made for another nonce (stale?)")  # 11
     _require(policy.isolation, workload.isolation, "isolation-missing", "process")  # 12
-    if expected.workload not in policy.sandbox:
-        raise AttestationError(
-            "sandbox-missing", f"found no expectation of a sandbox for {expected.workload} in the policy"
-        )
+    _check(  # 12
+        expected.workload in policy.sandbox,
+        "sandbox-missing",
+        f"no expectation of a sandbox for {expected.workload} in the policy",
+    )
     _require(policy.sandbox[expected.workload], workload.sandbox, "sandbox-missing", "sandbox")  # 12
     return AttestationResult(
         platform=platform.platform,

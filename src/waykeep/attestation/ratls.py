@@ -22,6 +22,15 @@ from waykeep.errors import AttestationError
 OID = ObjectIdentifier("2.23.133.5.4.9")
 TAG = 60000
 MAX_CERTIFICATE = 65536
+_UNPARSABLE = (
+    ValueError,
+    RecursionError,
+    UnsupportedAlgorithm,
+    cbor2.CBORDecodeError,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 # A certificate's dates say nothing here: the key lives as long as its process, and evidence has its own age.
 _NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(9999, 12, 31, 23, 59, 59, tzinfo=datetime.UTC)
@@ -70,7 +79,7 @@ def parse(certificate_der: bytes) -> tuple[bytes, bytes, bytes]:
         raise AttestationError(
             "certificate-without-evidence", "found a certificate without the RA-TLS extension"
         ) from None
-    except (ValueError, UnsupportedAlgorithm, cbor2.CBORDecodeError, RecursionError) as error:
+    except _UNPARSABLE as error:
         kind = type(error).__name__
         raise AttestationError("certificate-malformed", f"found a certificate that does not parse ({kind})") from None
     parts = tagged.value if isinstance(tagged, cbor2.CBORTag) and tagged.tag == TAG else None

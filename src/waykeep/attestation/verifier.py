@@ -24,8 +24,8 @@ def verify(evidence: Evidence, roots: Mapping[str, str]) -> VerifiedEvidence:
         roots: Root of trust by platform; a platform without one is not trusted.
 
     Raises:
-        AttestationError: ``platform-unknown``, ``platform-root-missing``, ``workload-signature``, and those of a
-            platform.
+        AttestationError: ``platform-unknown``, ``platform-root-missing``, ``workload-signature``,
+            ``evidence-malformed``, and those of a platform.
     """
     platform = evidence.platform.platform
     if platform not in _PLATFORMS:

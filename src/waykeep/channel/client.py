@@ -7,11 +7,13 @@ get to send anything. A connection made later in the same session must show the 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 import secrets
 import ssl
 from collections.abc import Callable, Iterable
+from ipaddress import IPv6Address
 from typing import Any
 from urllib.parse import quote
 
@@ -147,7 +149,8 @@ def _origin(address: Address) -> str:
     if _NAME.fullmatch(address.host):
         return f"https://{address.host}:{address.port}"
     if _IPV6.fullmatch(address.host):
-        return f"https://[{address.host}]:{address.port}"
+        with contextlib.suppress(ValueError):
+            return f"https://[{IPv6Address(address.host)}]:{address.port}"
     raise ChannelError("address-malformed", "found an address that is neither a name nor a number", status=502)
 
 

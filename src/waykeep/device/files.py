@@ -22,7 +22,8 @@ def write(path: Path, data: bytes, *, private: bool = True) -> None:
     staging = path.with_name(path.name + _STAGING)
     with _failing("takes no file"):
         try:
-            with open(staging, "wb", opener=lambda name, flags: os.open(name, flags, 0o600 if private else 0o644)) as file:
+            mode = 0o600 if private else 0o644
+            with open(staging, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)  # `sweep` leaves alone what is being written
                 file.write(data)
                 file.flush()
@@ -42,11 +43,28 @@ def remove(path: Path) -> None:
         _sync(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a private folder and those above it, durably; one that is there is no error.
+
+    Raises:
+        DeviceError: ``folder-failed``.
+    """
+    with _failing("cannot be made"):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for folder in missing or [path]:
+            _sync(folder.parent)
+
+
 def sweep(folder: Path) -> None:
     """Remove what a `write` left that was cut off. Raises: DeviceError: ``folder-failed``."""
     for path in folder.glob(f"*{_STAGING}"):
         # Gone meanwhile, or locked: somebody writes it just now.
-        with _failing("gives no file"), contextlib.suppress(FileNotFoundError, BlockingIOError), path.open("rb") as file:
+        with (
+            _failing("gives no file"),
+            contextlib.suppress(FileNotFoundError, BlockingIOError),
+            path.open("rb") as file,
+        ):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             remove(path)
 

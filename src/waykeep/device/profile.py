@@ -70,7 +70,7 @@ class Folder:
                 hint="choose another with --home, or use this owner",
             )
         for folder in (self.path, self.outbox, self.log):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files.make_folder(folder)
         self.save_profile(profile)
 
     def discard(self) -> None:

@@ -81,7 +81,11 @@ def parse_public_key(text: str) -> PublicKey:
 
 
 def numbered(number: int) -> str:
-    """The object name of a numbered record: ten digits, so that names sort as numbers do."""
+    """The object name of a numbered record: ten digits, so that names sort as numbers do.
+
+    Raises:
+        FormatError: ``number-out-of-range``.
+    """
     if not 0 <= number <= MAX_NUMBER:
         raise FormatError("number-out-of-range", f"a number lies between 0 and {MAX_NUMBER}")
     return f"{number:010d}"

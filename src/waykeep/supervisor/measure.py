@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from importlib.metadata import distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import waykeep
@@ -32,7 +32,9 @@ part's name.
 LIBRARIES = (
     "anyio",
     "cbor2",
+    "certifi",
     "cffi",
+    "click",
     "cryptography",
     "h11",
     "h3",
@@ -47,8 +49,10 @@ LIBRARIES = (
     "pyrage",
     "shapely",
     "starlette",
+    "typing-extensions",
     "uvicorn",
 )
+"""All that is loaded, also what one library merely tries to import: it shares the address space."""
 
 
 def measure(part: str, root: Path | None = None) -> str:
@@ -90,7 +94,10 @@ def _libraries() -> list[str]:
 
 
 def _library(name: str) -> str:
-    found = distribution(name)
+    try:
+        found = distribution(name)
+    except PackageNotFoundError:  # what is not installed is not loaded
+        return f"{name} is absent"
     record = found.read_text("RECORD")
     if record is None:
         raise SupervisorError(

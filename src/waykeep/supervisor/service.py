@@ -143,7 +143,12 @@ def software_root(state: Path) -> SigningKey:
             file.write(secrets.token_bytes(32))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(staging, path)  # whole or not at all; a root that is lost to a crash was trusted by nobody yet
+        os.replace(staging, path)
+        folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # before anybody sees its public half, and trusts it
+        finally:
+            os.close(folder)
     seed = path.read_bytes()
     if len(seed) != 32:
         raise SupervisorError(

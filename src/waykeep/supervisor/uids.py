@@ -18,6 +18,9 @@ class Uids:
 
     Args:
         path: The file; its folder exists.
+
+    Raises:
+        FormatError: ``owner-id-malformed``. SupervisorError: ``uids-damaged``.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +34,10 @@ class Uids:
         whole = text[: text.rfind(b"\n") + 1]
         if len(whole) != len(text):  # a line cut by a crash was never handed out
             os.ftruncate(self._file, len(whole))
-        self._owners = {parse_owner_id(line.decode()): n for n, line in enumerate(whole.splitlines())}
+        lines = whole.decode("ascii", "replace").splitlines()
+        self._owners = {parse_owner_id(line): n for n, line in enumerate(lines)}
+        if len(self._owners) != len(lines):
+            raise SupervisorError("uids-damaged", "found an owner twice in the file of uids")
         self._length = len(whole)
         self._next = 0
 

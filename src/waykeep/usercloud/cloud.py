@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import msgspec
 import pyarrow as pa
@@ -71,7 +71,7 @@ class Cloud:
         with self._lock:
             before = self._keys.epochs if self._keys else {}
             keys = take_over(asked, log, self._store, self.state_key, before)
-            folded = keys.reader.journal(self._journal, log)
+            folded = self._read_journal(keys.reader, log)
             self._log, self._keys, self._journal = log, keys, folded
             named = self.state_key.public in log.state_keys
             # Not before the device, which knows how far the journal went, had a look at it and named the key.
@@ -84,6 +84,13 @@ class Cloud:
                 self._journal.head,
                 tuple(sorted(keys.epochs)),
             )
+
+    def _read_journal(self, reader: Reader, log: OwnerState) -> JournalState:
+        """The journal as it lies in the store, durable before anybody is told of it: whoever wrote it may have died."""
+        folded = reader.journal(self._journal, log)
+        if folded.head != self._journal.head:
+            self._store.sync(f"owners/{self.owner}/journal")
+        return folded
 
     def _sweep(self) -> None:
         """Delete derived segments that no record names: one was put just before this owner's last process died."""
@@ -110,6 +117,8 @@ class Cloud:
     @property
     def log(self) -> OwnerState:
         """The owner log as it was last read. Raises as `keys` does."""
+        if self._stopped is not None:
+            raise self._stopped
         if self._log is None:
             raise locked()
         return self._log
@@ -153,6 +162,7 @@ class Cloud:
         What is refused changes nothing.
         """
         with self._lock:
+            self.require_named()
             outcome: dict[str, str] = {}
             detail: dict[str, str] = {}
             lines: list[SegmentEntry] = []
@@ -204,12 +214,26 @@ class Cloud:
         finally:
             self._running.discard(run_id)
 
+    def may_hold_run(self, run_id: str) -> bool:
+        """Whether the store holds a run's record, or does not say. A record that failed may lie there all the same."""
+        with self._lock:
+            try:
+                self._journal = self._read_journal(self.keys.reader, self.log)
+            except (AuthorityError, VaultError):
+                return True
+            return run_id in self._journal.runs
+
     def delete_derived(self, name: str) -> None:
-        """Delete a derived segment that no record names."""
-        self._store.delete(f"owners/{self.owner}/segments/{name}")
+        """Delete a derived segment that no record names; where the store fails, the next instance does."""
+        with suppress(VaultError):
+            self._store.delete(f"owners/{self.owner}/segments/{name}")
 
     def put_derived(self, name: str, data: bytes) -> None:
-        self._store.put_new(f"owners/{self.owner}/segments/{name}", data)
+        try:
+            self._store.put_new(f"owners/{self.owner}/segments/{name}", data)
+        except VaultError:
+            self.delete_derived(name)  # it may lie there all the same
+            raise
 
     # -- reading -------------------------------------------------------------------------------------------------------
 

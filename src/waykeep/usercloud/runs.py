@@ -118,8 +118,8 @@ class Runner:
         try:
             self._cloud.append(done)
         except WaykeepError as error:
-            # A store that failed may hold the record all the same; then the next instance sees, and sweeps or keeps.
-            if done.stored is not None and error.rule != "store-failed":
+            recorded = error.rule == "store-failed" and self._cloud.may_hold_run(done.run_id)
+            if done.stored is not None and not recorded:
                 self._cloud.delete_derived(done.stored.name)
             raise
         return self._cloud.signed_head()

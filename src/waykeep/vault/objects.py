@@ -32,6 +32,7 @@ class Store(Protocol):
     def get(self, key: str) -> bytes: ...
     def names(self, prefix: str, after: str = "", limit: int = 1000) -> list[str]: ...
     def delete(self, key: str) -> None: ...
+    def sync(self, prefix: str) -> None: ...
 
 
 class Reader:
@@ -60,7 +61,8 @@ class Reader:
         knows.
 
         Raises:
-            VaultError: ``owner-log-behind``, ``owner-log-forked`` when the store's log does not hold that head.
+            VaultError: ``owner-log-missing``; ``owner-log-behind``, ``owner-log-forked`` when the store's log does not
+                hold that head.
             AuthorityError: Named by the rules of `ownerlog`.
         """
         if state is None:

@@ -39,7 +39,8 @@ def open_(data: bytes, owner: OwnerState, epochs: Mapping[int, EpochKey]) -> Seg
     """Open and check an uploaded segment.
 
     Raises:
-        FormatError: ``too-large``, ``age-*``, ``segment-malformed``, ``parquet-malformed``, ``columns-mismatch``,
+        FormatError: ``too-large``, ``age-malformed``, ``age-header-too-large``, ``age-not-ours``, ``malformed``,
+            ``segment-malformed``, ``stream-unknown``, ``parquet-malformed``, ``columns-mismatch``,
             ``value-out-of-range``.
         AuthorityError: ``signer-unknown``, ``signature-invalid``, ``statement-type``.
         VaultError: ``segment-owner``, ``segment-epoch``, ``segment-payload``, ``segment-kind``.
@@ -149,7 +150,8 @@ def read(
     """The rows of opened segments within a window, each record once, in the given columns.
 
     Raises:
-        VaultError: ``segment-changed`` when the store holds another segment than was accepted; ``column-unknown``.
+        VaultError: ``segment-changed`` when the store holds another segment than was accepted; ``column-unknown``;
+            ``stream-empty`` for a derived stream that holds nothing, so that nobody knows its columns.
     """
     tables, repeated, epochs = [], False, set()
     for line, found in parts:

@@ -109,6 +109,17 @@ class DirectoryStore:
         except OSError as error:
             raise _failed(error) from None
 
+    def sync(self, prefix: str) -> None:
+        """Make names directly under ``prefix`` durable that somebody put who may have died, or failed, before it was.
+
+        Raises:
+            VaultError: ``store-failed`` (503).
+        """
+        try:
+            self._sync(self._root / prefix)
+        except OSError as error:
+            raise _failed(error) from None
+
     def create_bundles(self) -> None:
         """Make the folder of algorithm bundles, durably."""
         (self._root / "bundles").mkdir(exist_ok=True)
@@ -128,7 +139,8 @@ class DirectoryStore:
             # Not only where it was made: whoever made it may have died before this.
             if stat.S_IMODE(path.stat().st_mode) != mode:
                 path.chmod(mode)
-        for path in (home, home.parent, self._root):
+        # The rooms too: their names lie in `home`, their modes do not.
+        for path in (*reversed(made), self._root):
             self._sync(path)
 
     @staticmethod

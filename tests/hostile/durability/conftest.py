@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.hostile.durability.points import Line, table
+from tests.hostile.durability.points import Line, Lines, table
 from tests.support.durability_life import Commands, Recordings
 from tests.support.durability_strace import require_strace
 from tests.support.stages import ROOT, Watched, running
 
-Lines = dict[tuple[str, str, str], Line]
 _LINES: Lines = defaultdict(Line)
 
 
@@ -23,12 +21,17 @@ def lines() -> Lines:
     return _LINES
 
 
-@pytest.fixture(scope="module")
-def stage() -> Iterator[Watched]:
-    """A node and a host, which are traced. At its end it is checked that nothing is left behind."""
+@pytest.fixture(scope="session")
+def tracing() -> None:
+    """What these tests need; without it they fail, as nothing else shows what they show."""
     require_strace()
     if not ROOT:
-        pytest.fail("faults are put into processes of other uids: run this as root", pytrace=False)
+        pytest.fail("processes of other uids are traced: run this as root", pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def stage(tracing: None) -> Iterator[Watched]:
+    """A node and a host, which are traced. At its end it is checked that nothing is left behind."""
     with running() as found:
         yield found
 

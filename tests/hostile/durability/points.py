@@ -20,7 +20,7 @@ _OF_DEVICE = {"heads.json": "heads", "profile.json": "profile", "keystore.age": 
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """Attributes: ``process`` that calls, ``verb`` of the owner's life, ``call``, and ``place`` of the file or folder."""
+    """Which ``process`` makes which ``call`` during which ``verb`` of a life, at which ``place``."""
 
     process: str
     verb: str
@@ -60,6 +60,10 @@ class Line:
     processes: int = 0
 
 
+Lines = dict[tuple[str, str, str], Line]
+"""By process, call and place."""
+
+
 def place(path: str, folder: Path) -> str:
     """The kind of a path below a stage's folder; empty for one whose changes need not last, or outside."""
     if not PurePath(path).is_relative_to(folder):
@@ -78,6 +82,8 @@ def place(path: str, folder: Path) -> str:
             return _OF_DEVICE.get(name.removesuffix(".new"), name)
         case ("devices", name):
             return "key file" if ".key" in name else "device folder"
+        case ("state", "insecure-root.pub"):
+            return ""  # made anew at each start
         case ("state", name):
             return name.removesuffix(".new")
         case (first, *_) if first not in _PASSING:
@@ -117,10 +123,10 @@ def hits(calls: Iterable[Call], injection: Injection, folder: Path) -> list[Poin
     return found
 
 
-def table(lines: dict[tuple[str, str, str], Line]) -> list[str]:
+def table(lines: Lines) -> list[str]:
     """The lines as text, with a sum."""
-    head = f"{'process':<11}{'call':<14}{'path':<20}{'failed':>7}{'killed':>7}{'lost':>6}{'doubled':>8}{'staging':>8}{'processes':>10}"
-    found = [head]
+    numbers = f"{'failed':>7}{'killed':>7}{'lost':>6}{'doubled':>8}{'staging':>8}{'processes':>10}"
+    found = [f"{'process':<11}{'call':<14}{'path':<20}{numbers}"]
     total = Line()
     for (process, call, where), line in sorted(lines.items()):
         found.append(_row(process, call, where, line))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support import algorithms, node
 from tests.support.fixtures import Owners
-from tests.support.peers import OwnNode, recorder
+from tests.support.peers import OwnNode, recorder, relay
 from tests.support.people import DAY_MS, SOME_DAY_MS, Person, points, refused, unchanged
 from tests.support.rogue import RogueHost, rogue_host
 from tests.support.stages import Watched
@@ -156,7 +157,7 @@ def test_a_service_that_is_not_right_gets_no_byte(
 def test_the_recorder_would_notice_rows_on_their_way(
     led: Account, owner: Person, rogue: RogueHost, stage: Watched
 ) -> None:
-    """With evidence that is right in all: it is asked for fresh evidence, so the refusals above are for what was wrong."""
+    """With evidence that is right it is asked for fresh evidence, so the refusals above are for what was wrong."""
     service = own_service(stage, owner, True)
 
     def evidence_of(channel: bytes) -> tuple[bytes, bytes]:
@@ -167,6 +168,39 @@ def test_the_recorder_would_notice_rows_on_their_way(
         rogue.wrong_service(peer.address)
         run(led, owner, "unreachable", "channel")
         assert peer.received.startswith(b"GET /.well-known/attestation")
+
+
+@pytest.mark.parametrize(
+    ("rows", "rule"),
+    [
+        ([{"rows": -1}], "result-range"),
+        ([{"rows": 10**7}], "result-range"),
+        ([{"rows": True}], "result-type"),
+        ([{"rows": "many"}], "result-type"),
+        ([{"rows": 1, "where": 473_700_000}], "result-fields"),
+        ([{}], "result-fields"),
+        ([{"rows": 1}] * 2, "result-rows"),
+        ([{"rows": 1.5}], "malformed"),
+        ([[1]], "malformed"),
+        ("rows", "malformed"),
+    ],
+)
+def test_a_service_that_answers_what_the_schema_forbids(
+    rows: object, rule: str, led: Account, owner: Person, rogue: RogueHost, stage: Watched
+) -> None:
+    """Its front is trusted no more than its child: what it says is checked again, and kept only if it is right."""
+    with relay(own_service(stage, owner, True)) as peer:
+        rogue.wrong_service(peer.address)
+        peer.answers["/v1/compute"] = msgspec.msgpack.encode({"rows": rows})
+        run(led, owner, rule)
+        assert "/v1/compute" in peer.asked
+
+
+def test_a_service_whose_answer_does_not_end(led: Account, owner: Person, rogue: RogueHost, stage: Watched) -> None:
+    with relay(own_service(stage, owner, True)) as peer:
+        rogue.wrong_service(peer.address)
+        peer.answers["/v1/compute"] = b"x" * (4 << 20)
+        run(led, owner, "answer-too-large", "channel")
 
 
 @pytest.mark.parametrize("host", ["", "not a host", "[::1", "a/b", "x" * 256])

@@ -20,7 +20,6 @@ from tests.support import algorithms, node
 from tests.support.fixtures import Owners
 from tests.support.people import DAY_MS, SOME_DAY_MS, Person, points, refused, unchanged
 from tests.support.stages import ROOT, Watched, kill
-from tests.support.waiting import until
 from tests.support.wire import Wire
 from waykeep.authority import dsse, journal, segment
 from waykeep.authority.keys import SigningKey
@@ -33,7 +32,8 @@ from waykeep.authority.statements import (
     OwnerEntry,
     SegmentsAccepted,
 )
-from waykeep.device import audit, owner as makers
+from waykeep.device import audit
+from waykeep.device import owner as makers
 from waykeep.device.account import Account
 from waykeep.formats import agefile, table
 from waykeep.formats.ids import b64, numbered, sha256
@@ -65,7 +65,7 @@ def device(owner: Person) -> Iterator[Account]:
 def restart(owner: Person, device: Account) -> None:
     """The user cloud is started anew, and reads everything again."""
     kill(owner.stage.cloud(owner.owner))
-    until(lambda: owner.owner not in node.running(owner.stage.socket).owners, "the supervisor knows")
+    owner.stage.forgets(owner.owner)
     device.disconnect()
 
 
@@ -218,7 +218,7 @@ def accept(device: Account, *names: str) -> Accepted:
 
 
 def test_segments_that_are_not_right(device: Account, owner: Person, owners: Owners) -> None:
-    """Each by its own rule, even when the owner's own device is brought to ask for it; a right one beside them is taken."""
+    """Each by its own rule, even when the owner's device is brought to ask for it; a right one beside them is taken."""
     other, expected = owners(), {}
     for make in SEGMENTS:
         data, rule = make(owner, other)
@@ -451,7 +451,7 @@ def test_the_newest_entries_withheld(device: Account, owner: Person) -> None:
 
 
 def test_an_old_copy_of_the_log_that_grew_in_another_way(device: Account, owner: Person) -> None:
-    """A device that was restored from an old backup signed another next entry; whoever saw the first is not deceived."""
+    """A device restored from an old backup signed another next entry; whoever saw the first is not deceived."""
     head = owner.heads()[0]
     newest = owner.path("owner-log", numbered(head.number))
     kept, before = newest.read_bytes(), opened(owner, head.number - 1)
@@ -620,13 +620,14 @@ def test_a_record_of_another_owner_as_the_first(owners: Owners) -> None:
 
 
 def test_garbage_where_the_next_record_goes(device: Account, owner: Person) -> None:
-    """A running user cloud finds its number taken. It stops, so that whatever is there is looked at by one that starts."""
+    """A running user cloud finds its number taken, and stops: whatever is there is looked at by one that starts."""
     planted = owner.plant("journal", numbered(2) + ".age", b"garbage")
     device.queue({"location": points(SOME_DAY_MS + 4 * DAY_MS, 5)}, "imported")
     cloud = owner.stage.cloud(owner.owner)
     with refused("journal-taken", "vault"):
         device.upload()
-    until(lambda: not cloud.alive, "the instance stopped")
+    owner.stage.forgets(owner.owner)
+    assert not cloud.alive
     device.disconnect()
     with refused("age-malformed"):
         device.status()

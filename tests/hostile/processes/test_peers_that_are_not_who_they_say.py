@@ -1,6 +1,6 @@
 """A device is led to somebody else: it appraises before a byte of HTTP is sent, so none of them ever gets a secret.
 
-The attacker here is the host, which chooses the address, or whoever sits on the way to it. Where it helps them they hold the
+The attacker is the host, which chooses the address, or whoever sits on the way to it. Where it helps them they hold the
 software root of the installation, as the operator of platform ``insecure`` does.
 """
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
 
+from tests.support import algorithms
 from tests.support.fixtures import Owners
 from tests.support.people import SOME_DAY_MS, Person, points, refused, unchanged
 from tests.support.stages import ROOT, Watched, kill
@@ -157,6 +160,7 @@ def test_a_request_signed_for_the_channel_of_a_former_process(victim: Person) ->
         former = Wire(device.host.cloud())
         caught = former.signature(key, "GET", "/v1/status")
         kill(victim.stage.cloud(victim.owner))
+        victim.stage.forgets(victim.owner)
         with pytest.raises(ConnectionError):
             former.ask(b"")
         device.status()
@@ -335,6 +339,45 @@ def test_before_it_is_unlocked_a_user_cloud_does_nothing(owners: Owners) -> None
         with unchanged(owner):
             answer = wire.ask(wire.signed(device_key(owner), str(method), str(path), bytes(body)))  # type: ignore[arg-type]
             assert (answer.status, answer.refusal.rule) == (409, "locked")
+
+
+def test_a_user_cloud_whose_key_the_owner_did_not_name_writes_nothing(owners: Owners) -> None:
+    """It was handed keys, and reads; what it wrote would be believed by nobody."""
+    owner, code = owners(), algorithms.slow()
+    key, window = device_key(owner), (SOME_DAY_MS, SOME_DAY_MS + 100_000)
+    with owner.account() as device:
+        device.queue({"location": points(SOME_DAY_MS, 5)}, "imported")
+        names = tuple(device.send())
+        algorithms.approve(device, code, *window, store="counts")
+        wire = Wire(device.host.cloud())
+        wire.ask(wire.signed(key, "POST", "/v1/unlock", encode_json(owner.unlock()))).result()
+        run = encode_json(Run("A" * 22, code[0].digest, {}, *window, time.time_ns() // 1_000_000))
+        for path, body in (("/v1/segments", encode_json(Accept(names))), ("/v1/runs", run)):
+            with unchanged(owner):
+                answer = wire.ask(wire.signed(key, "POST", path, body))
+                assert (answer.status, answer.refusal.rule) == (409, "state-key-unnamed")
+        assert device.upload().rows_new == 5
+
+
+def test_a_run_asked_for_twice_is_run_once(owners: Owners) -> None:
+    """Under one id, signed twice: at once, and when it is done."""
+    owner, code = owners(), algorithms.slow()
+    key, window = device_key(owner), (SOME_DAY_MS, SOME_DAY_MS + 100_000)
+    with owner.account() as device:
+        device.queue({"location": points(SOME_DAY_MS, 5)}, "imported")
+        device.upload()
+        algorithms.approve(device, code, *window, store="counts")
+        wire = Wire(device.host.cloud())
+        body = encode_json(Run("A" * 22, code[0].digest, {}, *window, time.time_ns() // 1_000_000))
+        asked = [wire.signed(key, "POST", "/v1/runs", body) for _ in range(4)]
+        with ThreadPoolExecutor(3) as pool:
+            answers = list(pool.map(wire.ask, asked[:3]))
+        assert sorted(answer.status for answer in answers) == [200, 409, 409]
+        assert {answer.refusal.rule for answer in answers if answer.status != 200} == {"run-repeated"}
+        with unchanged(owner):
+            assert wire.ask(asked[3]).refusal.rule == "run-repeated"
+    assert {path.name for path in owner.path("segments", "").iterdir()} == set(owner.journal().segments)
+    assert len(owner.journal().runs) == 1
 
 
 def other_log_secret(owner: Person, other: Person) -> dict[str, object]:

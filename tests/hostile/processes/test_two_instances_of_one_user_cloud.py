@@ -12,7 +12,6 @@ import pytest
 from tests.support import algorithms
 from tests.support.people import DAY_MS, SOME_DAY_MS, Person, points, refused, unchanged
 from tests.support.stages import ROOT, Watched, running
-from tests.support.waiting import until
 from waykeep.device import audit
 from waykeep.device.account import Account
 from waykeep.device.profile import Folder
@@ -33,7 +32,7 @@ class Second(Watched):
 
 @pytest.fixture
 def both() -> Iterator[tuple[Person, Watched, Account, Account]]:
-    """An owner with two devices that share a folder's secrets; each was led to another node, and unlocked the cloud there."""
+    """An owner with two devices of the same secrets; each was led to another node, and unlocked the cloud there."""
     with running() as first, tempfile.TemporaryDirectory(prefix="waykeep-second-") as name:
         owner = Person(first, "one")
         with owner.account() as device:
@@ -62,7 +61,8 @@ def test_one_of_two_finds_its_number_taken_and_stops(both: tuple[Person, Watched
     with refused("journal-taken", "vault"):
         other.upload()
     assert owner.heads()[1] == head
-    until(lambda: not theirs.alive, "the instance that was too late stopped")
+    second.forgets(owner.owner)
+    assert not theirs.alive
     assert ours.alive
 
     # It was not acknowledged, so it is in the outbox still; an instance that starts reads the journal first.
@@ -74,7 +74,8 @@ def test_one_of_two_finds_its_number_taken_and_stops(both: tuple[Person, Watched
     device.queue({"location": points(SOME_DAY_MS + 3 * DAY_MS, 10)}, "imported")
     with refused("journal-taken", "vault"):
         device.upload()
-    until(lambda: not ours.alive, "the first stopped")
+    owner.stage.forgets(owner.owner)
+    assert not ours.alive
     device.disconnect()
     assert device.upload().rows_new == 10
     assert device.rows("location", *ALWAYS).num_rows == 40
@@ -90,7 +91,8 @@ def test_a_run_on_the_one_that_is_too_late_leaves_nothing(both: tuple[Person, Wa
     theirs = second.cloud(owner.owner)
     with unchanged(owner), refused("journal-taken", "vault"):
         other.run(algorithms.slow()[0].digest, {}, *window)
-    until(lambda: not theirs.alive, "the instance that was too late stopped")
+    second.forgets(owner.owner)
+    assert not theirs.alive
     other.disconnect()
     assert other.rows("derived/counts", *ALWAYS).to_pylist() == [{"rows": 10}]
     assert other.status().runs == 1

@@ -146,7 +146,14 @@ VALUES = st.one_of(st.integers(0, 2), st.booleans(), st.sampled_from(["", "a", "
 SETS = st.lists(VALUES, max_size=4).map(tuple)
 
 
-@given(allowed=SETS, asked=VALUES, low=st.integers(0, 5), high=st.integers(0, 5), first=st.integers(0, 5), end=st.integers(0, 5))
+@given(
+    allowed=SETS,
+    asked=VALUES,
+    low=st.integers(0, 5),
+    high=st.integers(0, 5),
+    first=st.integers(0, 5),
+    end=st.integers(0, 5),
+)
 def test_a_decision_equals_a_model(
     allowed: tuple[Value, ...], asked: Value, low: int, high: int, first: int, end: int
 ) -> None:

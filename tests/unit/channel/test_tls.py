@@ -7,7 +7,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,23 +48,19 @@ def test_tls_1_3_is_spoken(echo: Echo) -> None:
 def test_a_client_of_tls_1_2_is_refused(echo: Echo) -> None:
     context = open_context()
     context.maximum_version = ssl.TLSVersion.TLSv1_2
-    with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
         handshake(echo, context)
+    assert handshake(echo, open_context()) == "TLSv1.3", "and not for any other reason"
 
 
 def test_a_client_asks_for_nothing_older() -> None:
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        client = tls.client_context().wrap_bio(incoming, outgoing)
-        with pytest.raises(ssl.SSLWantReadError):
-            client.do_handshake()
-        old = open_context().__class__(ssl.PROTOCOL_TLS_SERVER)
-        old.maximum_version = ssl.TLSVersion.TLSv1_2
-        theirs_in, theirs_out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        theirs_in.write(outgoing.read())
-        with pytest.raises(ssl.SSLError, match=r"(?i)unsupported.protocol"):
-            old.wrap_bio(theirs_in, theirs_out, server_side=True).do_handshake()
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        tls.client_context().wrap_bio(down, up).do_handshake()
+    old = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    old.maximum_version = ssl.TLSVersion.TLSv1_2
+    with pytest.raises(ssl.SSLError, match=r"(?i)unsupported.protocol"):
+        old.wrap_bio(up, down, server_side=True).do_handshake()
 
 
 def test_no_ticket_is_given(echo: Echo) -> None:
@@ -112,12 +107,3 @@ def test_keys_are_not_logged_where_the_environment_asks_for_it(tmp_path: Path, w
     )
     # A library's own context does write it, so this test would notice.
     assert (log.exists() and b"TRAFFIC_SECRET" in log.read_bytes()) == (whose == "default")
-
-
-def test_the_channel_key_touches_no_disk(tmp_path: Path) -> None:
-    before = time.time_ns()
-    key = tls.new_key()
-    assert key.curve.name == "secp256r1"
-    assert tls.new_key().private_numbers() != key.private_numbers()
-    assert before <= time.time_ns()
-    assert list(tmp_path.iterdir()) == []

@@ -34,7 +34,7 @@ scalars = (
     | st.integers()
     | st.integers(-(10**500), 10**500)
     | st.floats()
-    | st.text(st.characters(), max_size=20)
+    | st.text(st.characters(exclude_categories=()), max_size=20)
 )
 values = st.recursive(
     scalars,
@@ -175,4 +175,4 @@ def test_a_key_names_a_stream_or_is_refused_unsaid(key: str) -> None:
     if good:
         assert found.kept == {f"json/{key}": 1}
     else:
-        assert [(r.key, r.rule) for r in found.refused] == [("", "key-malformed")] or not key.isascii()
+        assert [(r.key, r.rule) for r in found.refused] == [("", "key-malformed")]

@@ -133,8 +133,10 @@ def test_nothing_shows_a_secret(tmp_path: Path, lock: KeyFile) -> None:
     shown = " ".join(
         map(
             repr,
-            (SECRETS, [SECRETS], {"s": SECRETS}, MADE, MADE.paper, lock, Passphrase("correct horse"))
-            + (SECRETS.device_key, SECRETS.writer_key, SECRETS.authority_key),
+            (
+                *(SECRETS, [SECRETS], {"s": SECRETS}, MADE, MADE.paper, lock, Passphrase("correct horse")),
+                *(SECRETS.device_key, SECRETS.writer_key, SECRETS.authority_key),
+            ),
         )
     )
     shown += f"{SECRETS} {MADE} {MADE.paper}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import stat
 from pathlib import Path
 
@@ -105,6 +106,22 @@ def test_a_crash_before_the_replacement_leaves_the_old_file(tmp_path: Path) -> N
     assert path.read_bytes() == b"old"
     files.write(path, b"new")
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_a_full_disk_leaves_the_old_file(tmp_path: Path, limit: int) -> None:
+    path = tmp_path / "file"
+    files.write(path, b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        with refused("folder-failed", "device"):
+            files.write(path, b"newer")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"old"
+    files.write(path, b"newer")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_missing_file_may_be_removed(tmp_path: Path) -> None:

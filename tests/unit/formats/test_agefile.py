@@ -98,7 +98,9 @@ def test_too_large_is_refused_first() -> None:
     assert (caught.value.rule, caught.value.status) == ("too-large", 413)
 
 
-@pytest.mark.parametrize("data", [b"", b"age-encryption.org/v2\n", b" " + SEALED, b"-----BEGIN AGE ENCRYPTED FILE-----\n"])
+@pytest.mark.parametrize(
+    "data", [b"", b"age-encryption.org/v2\n", b" " + SEALED, b"-----BEGIN AGE ENCRYPTED FILE-----\n"]
+)
 def test_what_does_not_begin_as_age(data: bytes) -> None:
     with refused("age-malformed", "format"):
         opened(data)

@@ -53,7 +53,14 @@ def test_owner_id_malformed(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "sha256:" + "0" * 63, "sha256:" + "0" * 65, "sha256:" + "A" * 64, "sha512:" + "0" * 64, f"sha256:{'0' * 64}\n"],
+    [
+        "",
+        "sha256:" + "0" * 63,
+        "sha256:" + "0" * 65,
+        "sha256:" + "A" * 64,
+        "sha512:" + "0" * 64,
+        f"sha256:{'0' * 64}\n",
+    ],
 )
 def test_digest_malformed(text: str) -> None:
     with refused("digest-malformed", "format"):

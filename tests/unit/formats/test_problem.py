@@ -42,7 +42,9 @@ def test_every_family_crosses(family: type[WaykeepError]) -> None:
 
 
 def test_families_and_exit_codes_are_told_apart() -> None:
-    assert len({family.family for family in FAMILIES}) == len({family.exit_code for family in FAMILIES}) == len(FAMILIES)
+    assert (
+        len({family.family for family in FAMILIES}) == len({family.exit_code for family in FAMILIES}) == len(FAMILIES)
+    )
     assert len(FAMILIES) == sum(isinstance(found, type) for found in vars(errors).values()) - 1
 
 

@@ -33,7 +33,9 @@ def test_padme_is_idempotent(length: int) -> None:
     assert segment.padme(segment.padme(length)) == segment.padme(length)
 
 
-@pytest.mark.parametrize(("length", "padded"), [(0, 0), (1, 1), (9, 10), (100, 104), (1000, 1024), (1_000_000, 1_015_808)])
+@pytest.mark.parametrize(
+    ("length", "padded"), [(0, 0), (1, 1), (9, 10), (100, 104), (1000, 1024), (1_000_000, 1_015_808)]
+)
 def test_padme_of_known_lengths(length: int, padded: int) -> None:
     assert segment.padme(length) == padded
 

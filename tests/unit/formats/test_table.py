@@ -176,7 +176,9 @@ def test_streams_that_are_taken(name: str) -> None:
     assert streams.is_derived(name) == name.startswith("derived/")
 
 
-@pytest.mark.parametrize("name", ["", "Location", "json/", "json/A", "json/a/b/c/d/e", "derived/1", "derived/a/b", "a\n"])
+@pytest.mark.parametrize(
+    "name", ["", "Location", "json/", "json/A", "json/a/b/c/d/e", "derived/1", "derived/a/b", "a\n"]
+)
 def test_streams_that_are_not(name: str) -> None:
     with refused("stream-unknown", FormatError):
         streams.parse_stream(name)

@@ -13,7 +13,14 @@ from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY
 from waykeep.authority import dsse, journal
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.statements import EPOCH_TYPE, HEAD_TYPE, EpochStatement, JournalHead, SegmentEntry, SegmentsAccepted
+from waykeep.authority.statements import (
+    EPOCH_TYPE,
+    HEAD_TYPE,
+    EpochStatement,
+    JournalHead,
+    SegmentEntry,
+    SegmentsAccepted,
+)
 from waykeep.device import owner
 from waykeep.formats import agefile
 from waykeep.formats.ids import numbered, sha256

@@ -31,7 +31,9 @@ class Row(NamedTuple):
 COLUMNS = ("ts_ms", "write_ms", "level_pct", "status", "zone")
 # Few times, so that windows meet edges and records repeat within a segment and across segments.
 TIMES = st.integers(NOW_MS, NOW_MS + 6)
-ROWS = st.lists(st.builds(Row, TIMES, TIMES, st.integers(0, 100), st.sampled_from(["Europe/Zurich", "UTC"])), max_size=8)
+ROWS = st.lists(
+    st.builds(Row, TIMES, TIMES, st.integers(0, 100), st.sampled_from(["Europe/Zurich", "UTC"])), max_size=8
+)
 PARTS = st.lists(st.tuples(ROWS.filter(bool), st.integers(1, 2)), max_size=5)
 
 
@@ -59,7 +61,7 @@ def accepted(parts: list[tuple[list[Row], int]]) -> list[tuple[SegmentEntry, Seg
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(PARTS, TIMES, TIMES, st.lists(st.sampled_from(COLUMNS), unique=True))
 @example([([Row(NOW_MS, NOW_MS, 1, "UTC")] * 2, 1)], NOW_MS, NOW_MS + 1, [])
 @example([([Row(NOW_MS, NOW_MS, 1, "UTC")], 1), ([Row(NOW_MS, NOW_MS, 2, "UTC")], 2)], NOW_MS, NOW_MS + 1, [])
@@ -86,7 +88,7 @@ def test_a_read_equals_a_model(
     assert found.to_pylist() == [{name: row[name] for name in columns or COLUMNS} for row in wanted]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(ROWS, st.lists(ROWS, max_size=4))
 def test_new_rows_equal_a_model(given_rows: list[Row], present: list[list[Row]]) -> None:
     keys = {(row.write_ms, row.ts_ms) for row in given_rows}
@@ -95,7 +97,7 @@ def test_new_rows_equal_a_model(given_rows: list[Row], present: list[list[Row]])
     assert found == len(keys - known)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(PARTS, TIMES, TIMES)
 def test_what_is_not_selected_has_no_row_in_the_window(
     parts: list[tuple[list[Row], int]], from_ms: int, to_ms: int

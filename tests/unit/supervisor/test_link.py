@@ -1,0 +1,116 @@
+"""A forked process's way to its supervisor, over a real socket pair."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.people import refused
+from waykeep.errors import SupervisorError, WaykeepError
+from waykeep.formats.ids import OwnerId
+from waykeep.formats.messages import AssignCloud, Event, EvidenceReply, EvidenceRequest, FromChild, Ready
+from waykeep.formats.wire import MAX_FRAME, decode_frame, encode_frame
+from waykeep.supervisor.link import Link
+
+ASSIGNED = AssignCloud(OwnerId("a" * 52), "/store", "http://127.0.0.1:1", "127.0.0.1")
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[Link, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5)
+    link = Link(theirs.detach())
+    yield link, ours
+    ours.close()
+    link._socket.close()
+
+
+def heard(end: socket.socket) -> object:
+    length = int.from_bytes(end.recv(4, socket.MSG_WAITALL), "big")
+    return decode_frame(end.recv(length, socket.MSG_WAITALL), FromChild)
+
+
+def test_an_assignment_comes_first(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    supervisor.sendall(encode_frame(ASSIGNED))
+    assert link.assignment() == ASSIGNED
+
+
+def test_an_assignment_in_pieces(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+
+    def slowly() -> None:
+        for byte in encode_frame(ASSIGNED):
+            supervisor.sendall(bytes([byte]))
+
+    thread = threading.Thread(target=slowly)
+    thread.start()
+    assert link.assignment() == ASSIGNED
+    thread.join()
+
+
+def test_port_and_events_are_told(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    link.ready(1234)
+    link.event("journal-taken")
+    assert [heard(supervisor), heard(supervisor)] == [Ready(1234), Event("journal-taken")]
+
+
+def test_each_asker_gets_the_evidence_for_its_own_claims(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    got: dict[bytes, bytes] = {}
+
+    def ask(claims: bytes) -> None:
+        got[claims] = link.evidence(claims, ("seccomp",))
+
+    threads = [threading.Thread(target=ask, args=(b"%d" % n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        asked = heard(supervisor)
+        assert isinstance(asked, EvidenceRequest)
+        assert asked.sandbox == ("seccomp",)
+        supervisor.sendall(encode_frame(EvidenceReply(b"evidence " + asked.claims)))
+    for thread in threads:
+        thread.join()
+    assert got == {b"%d" % n: b"evidence %d" % n for n in range(8)}
+
+
+def test_a_supervisor_that_is_gone(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    supervisor.close()
+    for tried in (link.assignment, lambda: link.evidence(b"", ()), lambda: link.ready(1), lambda: link.event("a")):
+        with pytest.raises(SupervisorError) as caught:
+            tried()
+        assert (caught.value.rule, caught.value.status) == ("supervisor-gone", 503)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 4, 10])
+def test_a_supervisor_that_goes_amid_a_frame(ends: tuple[Link, socket.socket], cut: int) -> None:
+    link, supervisor = ends
+    supervisor.sendall(encode_frame(ASSIGNED)[:cut])
+    supervisor.close()
+    with refused("supervisor-gone", "supervisor"):
+        link.assignment()
+
+
+@pytest.mark.parametrize(
+    ("frame", "rule"),
+    [
+        ((MAX_FRAME + 1).to_bytes(4, "big"), "too-large"),
+        (b"\xff\xff\xff\xff", "too-large"),
+        (encode_frame({"type": "assign-cloud"}), "malformed"),
+        (encode_frame(Ready(1)), "malformed"),
+        (b"\0\0\0\x01\xc1", "malformed"),
+    ],
+    ids=["a byte over", "4 GiB", "fields missing", "another message", "no MessagePack"],
+)
+def test_a_frame_that_is_none(ends: tuple[Link, socket.socket], frame: bytes, rule: str) -> None:
+    link, supervisor = ends
+    supervisor.sendall(frame)
+    with pytest.raises(WaykeepError) as caught:
+        link.assignment()
+    assert caught.value.rule == rule

@@ -1,0 +1,271 @@
+"""A user cloud over a real store: locked until it is handed keys, and what it refuses changes nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.support.people import refused
+from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY, rows, uploaded
+from waykeep.attestation.appraisal import ReferenceValues
+from waykeep.authority import dsse
+from waykeep.authority.approvals import ReadPlan
+from waykeep.authority.statements import HEAD_TYPE, JournalHead, StateKeyNamed
+from waykeep.channel.trust import Trust
+from waykeep.device import owner
+from waykeep.device.trusting import default_policy
+from waykeep.errors import VaultError
+from waykeep.formats import agefile
+from waykeep.formats.ids import numbered, sha256
+from waykeep.formats.messages import Head, Unlock
+from waykeep.formats.wire import decode_json
+from waykeep.usercloud.cloud import Cloud
+from waykeep.vault.store import DirectoryStore
+
+HOME = f"owners/{LOG.owner}"
+RECIPIENTS = LOG.log_recipients()
+TRUST = Trust({"insecure": "A" * 43}, ReferenceValues(supervisor=(), workloads={}), default_policy())
+LAST = Head(4, sha256(OWNER.entries[4]))
+ASKED = Unlock(SECRETS.log, SECRETS.epochs, LAST, TRUST.to_message())
+
+
+class House:
+    """A store with this owner's log, and user clouds on it.
+
+    Args:
+        folder: Of the store.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.store = DirectoryStore(folder)
+        self.store.create_owner(LOG.owner)
+        self.segments = folder / HOME / "segments"
+        self.head = Head(-1, sha256(b""))
+        for envelope in OWNER.entries:
+            self.put_entry(envelope)
+        self.store.put_new(f"{HOME}/epochs/{numbered(1)}", OWNER.epoch)
+
+    def put_entry(self, envelope: bytes) -> None:
+        number = self.head.number + 1
+        self.store.put_new(f"{HOME}/owner-log/{numbered(number)}", agefile.seal(envelope, RECIPIENTS))
+        self.head = Head(number, sha256(envelope))
+
+    def name(self, cloud: Cloud) -> None:
+        """The device names a user cloud's state key in the owner log."""
+        body = StateKeyNamed(cloud.state_key.public)
+        self.put_entry(owner.entry_after(LOG.owner, self.head, NOW_MS, body, SECRETS.device_key))
+
+    def started(self) -> Cloud:
+        return Cloud(LOG.owner, self.store)
+
+    def unlocked(self, *, named: bool = True) -> Cloud:
+        cloud = self.started()
+        if named:
+            self.name(cloud)
+        cloud.unlock(ASKED, cloud.look(ASKED))
+        return cloud
+
+    def upload(self, name: str, data: bytes | None = None) -> str:
+        self.store.put_new(f"{HOME}/segments/{name}", uploaded() if data is None else data)
+        return name
+
+    def read(self, cloud: Cloud, *columns: str) -> list[dict[str, object]]:
+        plan = ReadPlan(0, {"battery": columns}, NOW_MS, NOW_MS + 10_000, "")
+        return cloud.read(plan)["battery"].to_pylist()
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+# -- locked and unlocked ----------------------------------------------------------------------------------------------
+
+
+def test_a_locked_user_cloud_does_nothing(house: House) -> None:
+    cloud = house.started()
+    for tried in (
+        cloud.refresh,
+        cloud.status,
+        cloud.signed_head,
+        lambda: cloud.keys,
+        lambda: cloud.log,
+        lambda: cloud.accept((house.upload("a"),)),
+        lambda: house.read(cloud),
+    ):
+        with refused("locked", "user-cloud"):
+            tried()
+
+
+def test_an_unlocked_one_says_what_it_was_handed(house: House) -> None:
+    cloud = house.started()
+    found = cloud.unlock(ASKED, cloud.look(ASKED))
+    assert (found.state_key, found.named, found.journal, found.epochs) == (cloud.state_key.public, False, None, (1,))
+    house.name(cloud)
+    assert cloud.unlock(ASKED, cloud.look(ASKED)).named
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"epochs": {"2": SECRETS.epochs["1"]}}, "epoch-unknown"),
+        ({"epochs": {"one": SECRETS.epochs["1"]}}, "epoch-unknown"),
+        ({"epochs": {"-1": SECRETS.epochs["1"]}}, "epoch-unknown"),
+        ({"epochs": {"1" * 5000: SECRETS.epochs["1"]}}, "epoch-unknown"),
+        ({"epochs": {"\N{ARABIC-INDIC DIGIT ONE}": SECRETS.epochs["1"]}}, "epoch-unknown"),
+        ({"epochs": {"1": SECRETS.log}}, "epoch-secret-mismatch"),
+        ({"log_secret": OWNER.paper.opening}, "log-secret-mismatch"),
+    ],
+)
+def test_keys_that_the_owner_log_does_not_name(house: House, changes: dict[str, object], rule: str) -> None:
+    cloud, asked = house.started(), msgspec.structs.replace(ASKED, **changes)
+    with refused(rule, "user-cloud"):
+        cloud.unlock(asked, cloud.look(asked))
+    with refused("locked", "user-cloud"):
+        cloud.status()
+
+
+def test_more_epochs_are_added_and_none_is_lost(house: House) -> None:
+    cloud = house.started()
+    none = msgspec.structs.replace(ASKED, epochs={})
+    assert cloud.unlock(none, cloud.look(none)).epochs == ()
+    assert cloud.unlock(ASKED, cloud.look(ASKED)).epochs == (1,)
+    assert cloud.unlock(none, cloud.look(none)).epochs == (1,)
+
+
+def test_an_unlock_that_is_refused_takes_nothing_away(house: House) -> None:
+    cloud = house.unlocked()
+    asked = msgspec.structs.replace(ASKED, epochs={"1": SECRETS.log})
+    with refused("epoch-secret-mismatch", "user-cloud"):
+        cloud.unlock(asked, cloud.look(asked))
+    assert cloud.accept((house.upload("a"),)).outcome == {"a": "accepted"}
+
+
+def test_nothing_is_written_before_the_owner_log_names_the_state_key(house: House) -> None:
+    cloud = house.unlocked(named=False)
+    with refused("state-key-unnamed", "user-cloud"):
+        cloud.accept((house.upload("a"),))
+    assert house.store.names(f"{HOME}/journal") == []
+
+
+# -- accepting --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_accepted_is_in_the_signed_head_and_is_read(house: House) -> None:
+    cloud = house.unlocked()
+    found = cloud.accept((house.upload("a"),))
+    assert (found.outcome, found.rows_new) == ({"a": "accepted"}, 3)
+    payload = dsse.open_(found.head, HEAD_TYPE, [cloud.state_key.public]).payload
+    signed = decode_json(payload, JournalHead)
+    assert (signed.owner, signed.head, signed.head.number) == (LOG.owner, cloud.status().journal, 0)
+    assert house.read(cloud, "ts_ms", "level_pct") == rows().select(["ts_ms", "level_pct"]).to_pylist()
+
+
+def test_the_same_rows_again_are_known_and_not_kept(house: House) -> None:
+    cloud = house.unlocked()
+    cloud.accept((house.upload("a"),))
+    head = cloud.status().journal
+    assert cloud.accept((house.upload("b"),)).outcome == {"b": "known"}
+    assert cloud.accept(("a",)).outcome == {"a": "known"}
+    assert (cloud.status().journal, sorted(os.listdir(house.segments))) == (head, ["a"])
+
+
+def test_rows_that_are_new_in_part_are_read_once(house: House) -> None:
+    cloud = house.unlocked()
+    later = uploaded(rows([NOW_MS + 2000, NOW_MS + 3000]))
+    found = cloud.accept((house.upload("a"), house.upload("b", later), "a"))
+    assert (found.outcome, found.rows_new) == ({"a": "accepted", "b": "accepted"}, 4)
+    assert [row["ts_ms"] for row in house.read(cloud, "ts_ms")] == [NOW_MS + 1000 * n for n in range(4)]
+
+
+def test_what_is_refused_changes_nothing_and_stops_nobody_else(house: House) -> None:
+    cloud = house.unlocked()
+    house.upload("cut", uploaded()[:-1])
+    house.upload("stranger", uploaded(key=STATE_KEY))
+    house.upload("derived", uploaded(key=cloud.state_key, stream="derived/t", kind="derived", source="derived"))
+    names = ("cut", "stranger", "missing", "../a", "derived", house.upload("a"))
+    found = cloud.accept(names)
+    assert found.outcome == {
+        "cut": "age-not-ours",
+        "stranger": "signer-unknown",
+        "missing": "object-missing",
+        "../a": "object-name-malformed",
+        "derived": "segment-kind",
+        "a": "accepted",
+    }
+    assert set(found.detail) == set(names) - {"a"}
+    assert len(house.read(cloud)) == 3
+    assert cloud.status().streams[0].segments == 1
+
+
+def test_a_segment_whose_epoch_was_not_handed_over(house: House) -> None:
+    cloud = house.unlocked()
+    cloud.accept((house.upload("a"),))
+    other = house.started()
+    house.name(other)
+    none = msgspec.structs.replace(ASKED, epochs={})
+    other.unlock(none, other.look(none))
+    assert house.read(other) == []
+    assert other.missing_epochs({"battery": ()}, NOW_MS, NOW_MS + 1) == (1,)
+    assert other.status().epochs_missing == (1,)
+    assert other.accept((house.upload("b"),)).outcome == {"b": "age-not-ours"}
+
+
+# -- against the store ------------------------------------------------------------------------------------------------
+
+
+def test_another_process_reads_what_was_accepted(house: House) -> None:
+    first = house.unlocked()
+    first.accept((house.upload("a"),))
+    assert house.read(house.unlocked()) == house.read(first)
+
+
+def test_of_two_instances_the_second_stops_for_good(house: House) -> None:
+    one, other = house.unlocked(), house.unlocked()
+    stopped: list[str] = []
+    other.on_stop = lambda: stopped.append("stopped")
+    one.accept((house.upload("a"),))
+    later = house.upload("b", uploaded(rows([NOW_MS + 5000])))
+    again = (lambda: other.accept((later,)), other.status, other.signed_head, lambda: house.read(other))
+    for tried in (lambda: other.accept((later,)), *again):
+        with refused("journal-taken", "vault"):
+            tried()
+    assert stopped == ["stopped"]
+    assert one.accept((later,)).outcome == {"b": "accepted"}
+
+
+def test_a_segment_that_was_exchanged_in_the_store(house: House) -> None:
+    cloud = house.unlocked()
+    cloud.accept((house.upload("a"),))
+    (house.segments / "a").unlink()
+    house.upload("a", uploaded(rows([NOW_MS])))
+    with refused("segment-changed", "vault"):
+        house.read(cloud)
+    (house.segments / "a").unlink()
+    with refused("object-missing", "vault"):
+        house.read(cloud)
+
+
+def test_an_owner_log_that_was_cut_in_the_store(house: House) -> None:
+    cloud = house.unlocked()
+    house.store.delete(f"{HOME}/owner-log/{numbered(5)}")
+    assert cloud.refresh().head.number == 5
+    asked = msgspec.structs.replace(ASKED, owner_head=house.head)
+    with refused("owner-log-behind", "vault"):
+        house.started().look(asked)
+
+
+def test_derived_segments_that_no_record_names_are_swept_away(house: House) -> None:
+    first = house.unlocked()
+    first.accept((house.upload("recorded"),))
+    house.upload("uploaded", uploaded(rows([NOW_MS + 9000])))
+    house.upload("noise", b"x")
+    derived = uploaded(key=first.state_key, stream="derived/t", kind="derived", source="derived")
+    first.put_derived("orphan", derived)
+    with pytest.raises(VaultError, match="name-taken"):
+        first.put_derived("orphan", b"other")
+    house.unlocked()
+    assert sorted(os.listdir(house.segments)) == ["noise", "recorded", "uploaded"]
