@@ -18,7 +18,7 @@ OWNER = OwnerId("a" * 52)
 
 def trust(root: str) -> Trust:
     """What a client of this process trusts."""
-    policy = Policy((insecure.PLATFORM,), 3_600_000, 3_600_000, (), {USER_CLOUD: ()})
+    policy = Policy((insecure.PLATFORM,), 3_600_000, 3_600_000, ("none",), {USER_CLOUD: ()})
     return Trust({insecure.PLATFORM: root}, ReferenceValues(("fresh",), {USER_CLOUD: ("fresh",)}), policy)
 
 
@@ -48,7 +48,7 @@ def main(seed: bytes) -> None:
 
     class Attester:
         def evidence(self, claims: bytes, sandbox: tuple[str, ...]) -> bytes:
-            return signer.evidence(USER_CLOUD, OWNER, claims, (), sandbox)
+            return signer.evidence(USER_CLOUD, OWNER, claims, ("none",), sandbox)
 
     cloud = Cloud(OWNER, DirectoryStore(Path("/nonexistent")))
     server = AttestedServer(Attester())

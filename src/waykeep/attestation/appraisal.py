@@ -141,6 +141,7 @@ def appraise(
         found.channel == expected.channel, "channel-mismatch", "evidence made for another channel key (relayed?)"
     )  # 10
     _check(found.nonce == expected.nonce, "nonce-mismatch", "evidence made for another nonce (stale?)")  # 11
+    _check(bool(policy.isolation), "isolation-missing", "no expectation of isolation in the policy")  # 12
     _require(policy.isolation, workload.isolation, "isolation-missing", "process")  # 12
     _check(  # 12
         expected.workload in policy.sandbox,

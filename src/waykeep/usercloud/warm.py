@@ -72,7 +72,7 @@ class _Attester:
         )
 
     def evidence(self, claims: bytes, sandbox: tuple[str, ...]) -> bytes:
-        return self._signer.evidence(USER_CLOUD, self._owner, claims, (), sandbox)
+        return self._signer.evidence(USER_CLOUD, self._owner, claims, ("warm",), sandbox)
 
 
 class _MadeUp:
@@ -125,7 +125,7 @@ async def _talk(server: AttestedServer, routes: Routes, made: _MadeUp, root: Sig
 
 
 def _ask(made: _MadeUp, root: SigningKey, listener: socket.socket) -> None:
-    policy = Policy((insecure.PLATFORM,), 0, 0, (), {USER_CLOUD: ()})
+    policy = Policy((insecure.PLATFORM,), 0, 0, ("warm",), {USER_CLOUD: ()})
     trust = Trust({insecure.PLATFORM: root.public}, ReferenceValues(("warm",), {USER_CLOUD: ("warm",)}), policy)
     address = Address("127.0.0.1", listener.getsockname()[1])
     with AttestedClient(

@@ -89,6 +89,7 @@ FAULTS: list[tuple[str, Fault]] = [
     ("channel-mismatch", within("expected", channel=b"d" * 32)),
     ("nonce-mismatch", within("expected", nonce=b"m" * 32)),
     ("isolation-missing", within("verified.workload", isolation=())),
+    ("isolation-missing", within("policy", isolation=())),
     ("sandbox-missing", within("policy", sandbox={})),
 ]
 ALTERNATIVES = (
