@@ -10,7 +10,6 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from waykeep.attestation.appraisal import AttestationResult
-from waykeep.attestation.evidence import USER_CLOUD
 from waykeep.authority import access, dsse
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerlog import OwnerState
@@ -23,6 +22,7 @@ from waykeep.device.keystore import Lock, Secrets, load, save
 from waykeep.device.outbox import Outbox
 from waykeep.device.owner import NewOwner, Paper
 from waykeep.device.profile import Folder, Profile
+from waykeep.device.reaching import reach
 from waykeep.device.receipts import check_receipt
 from waykeep.errors import DeviceError
 from waykeep.formats import agefile, table
@@ -142,14 +142,7 @@ class Account:
         """
         if self._session is not None:
             return self._session
-        cloud = AttestedClient(
-            self.host.cloud(),
-            workload=USER_CLOUD,
-            binding=self.owner,
-            trust=self.profile.trust,
-            clock=self._clock,
-            signer=self._secrets.device_key,
-        )
+        cloud = reach(self.host, self.owner, self.profile.trust, self._clock, self._secrets.device_key)
         try:
             # Its journal is looked at before its key is named: a user cloud that was shown less than this device has
             # seen writes nothing.

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -65,7 +66,8 @@ class Node:
         self._zygote, self._signer, self._uids, self._store, self._listen = zygote, signer, uids, store, listen
         self._clouds: dict[OwnerId, _Process] = {}
         self._by_pid: dict[int, _Process] = {}
-        self._locks: dict[OwnerId, asyncio.Lock] = {}
+        # Weak: a host may name any number of owners, and a lock that nobody holds need not be kept.
+        self._locks: WeakValueDictionary[OwnerId, asyncio.Lock] = WeakValueDictionary()
         self._spawning = asyncio.Lock()
         self._spawned: asyncio.Queue[int] = asyncio.Queue()
         self._exits: dict[int, int] = {}
