@@ -257,6 +257,12 @@ def test_wrong_magic_is_refused(magic: bytes) -> None:
         opened(sealed(magic + plaintext()[8:]))
 
 
+@pytest.mark.parametrize("cut", range(13))
+def test_plaintext_cut_before_its_envelope_is_refused(cut: int) -> None:
+    with refused("segment-malformed", FormatError):
+        opened(sealed(plaintext()[:cut]))
+
+
 @pytest.mark.parametrize("length", [0xFFFFFFFF, 8193, 8192])
 def test_envelope_longer_than_the_segment_or_its_bound_is_refused(length: int) -> None:
     with refused("segment-malformed", FormatError):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -22,7 +24,15 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def temporary() -> Iterator[Path]:
+    """A folder for the demo's temporary files alone, which processes of other uids can pass."""
+    with tempfile.TemporaryDirectory(prefix="waykeep-test-demo-") as name:
+        Path(name).chmod(0o711)
+        yield Path(name)
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory, temporary: Path) -> Iterator[tuple[Path, str]]:
     output = tmp_path_factory.mktemp("demo") / "out"
     done = subprocess.run(
         [sys.executable, "-I", "-m", "waykeep", "demo", "--output", str(output)],
@@ -30,6 +40,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]
         text=True,
         timeout=110,
         check=False,
+        env={**os.environ, "TMPDIR": str(temporary)},
     )
     assert done.returncode == 0, done.stderr
     yield output, done.stdout
@@ -91,9 +102,10 @@ def test_the_report_is_one_self_contained_page(shown: tuple[Path, str]) -> None:
     assert "protects from nobody" in page
 
 
-def test_it_leaves_no_process_and_no_folder(shown: tuple[Path, str]) -> None:
-    left = [path for path in Path("/proc").glob("[0-9]*/cmdline") if b"waykeep-demo-" in _read(path)]
-    assert left == []
+def test_it_leaves_no_process_and_no_file(shown: tuple[Path, str], temporary: Path) -> None:
+    name = str(temporary).encode()
+    assert [path for path in Path("/proc").glob("[0-9]*/cmdline") if name in _read(path)] == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from waykeep.formats.messages import Run, Value
 class ReadPlan(msgspec.Struct, frozen=True):
     """What one run may read: per stream its columns, and the half-open window of observation times.
 
-    Only `authorize` builds one.
+    Only `authorize` and `own_reading` build one.
     """
 
     approval: int
@@ -27,6 +27,11 @@ class ReadPlan(msgspec.Struct, frozen=True):
     from_ms: int
     to_ms: int
     store_as: str
+
+
+def own_reading(stream: str, from_ms: int, to_ms: int) -> ReadPlan:
+    """The owner's own reading of one stream, all columns of it: their device asked, so nothing has to be approved."""
+    return ReadPlan(0, {stream: ()}, from_ms, to_ms, "")
 
 
 def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) -> ReadPlan:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -30,9 +31,10 @@ def show_error(error: WaykeepError, *, as_json: bool) -> None:
     if as_json:
         sys.stderr.write(problem.encode(error).decode() + "\n")
         return
-    errors.print(f"[bold red]error:[/] {error.rule}: {error.message}", soft_wrap=True)
+    # A message may be a peer's: it is text, not markup.
+    errors.print(f"[bold red]error:[/] {error.rule}: {escape(error.message)}", soft_wrap=True)
     if error.hint:
-        errors.print(f"[bold]hint:[/] {error.hint}", soft_wrap=True)
+        errors.print(f"[bold]hint:[/] {escape(error.hint)}", soft_wrap=True)
 
 
 def banner() -> None:

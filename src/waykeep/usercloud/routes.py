@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from waykeep.authority.approvals import ReadPlan
+from waykeep.authority.approvals import own_reading
 from waykeep.channel.server import AttestedServer, json, read_body
 from waykeep.errors import AuthorityError, UserCloudError
 from waykeep.formats import streams, table
@@ -91,7 +91,7 @@ class Routes:
         window = [request.query_params.get(name, "") for name in ("from_ms", "to_ms")]
         if not all(_MILLIS.fullmatch(text) for text in window):
             raise UserCloudError("window-malformed", "found no window of time (from_ms, to_ms) in the request")
-        plan = ReadPlan(0, {stream: ()}, int(window[0]), int(window[1]), "")
+        plan = own_reading(stream, int(window[0]), int(window[1]))
         found = await anyio.to_thread.run_sync(self._cloud.read, plan)
         missing = self._cloud.missing_epochs(plan.inputs, plan.from_ms, plan.to_ms)
         headers = {"waykeep-epochs-missing": ",".join(map(str, missing))}
