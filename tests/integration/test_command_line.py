@@ -15,7 +15,9 @@ from tests.support.people import DAY_MS, SOME_DAY_MS, Person, points, unchanged
 from tests.support.program import waykeep
 from tests.support.rogue import rogue_host
 from tests.support.stages import ROOT, Watched, kill
+from waykeep.attestation import insecure
 from waykeep.authority import keys
+from waykeep.cli import output
 from waykeep.demo.stage import free_port
 from waykeep.formats import problem
 from waykeep.formats.ids import b64, numbered
@@ -32,13 +34,20 @@ class Shell:
         self._options = ("--home", str(owner.folder.path), "--key-file", str(owner.key_file))
 
     def say(self, *arguments: str, code: int = 0) -> str:
-        """What a verb prints for people, whatever the width of their terminal; in a refusal lines stay lines."""
+        """What a verb prints for people, whatever the width of their terminal; in a refusal lines stay lines.
+
+        Each verb must first say what the platform is, on standard error.
+        """
         found = waykeep(*arguments, *self._options, code=code)
-        return found.stderr if code else " ".join(found.stdout.split())
+        warned, _, rest = found.stderr.partition("\n")
+        assert warned == insecure.WARNING, found.stderr
+        return rest if code else " ".join(found.stdout.split())
 
     def json(self, *arguments: str) -> Any:
         """What a verb prints for programs; its standard output is one document and nothing else."""
-        return json.loads(waykeep(*arguments, *self._options, "--json").stdout)
+        found = waykeep(*arguments, *self._options, "--json")
+        assert found.stderr == ""
+        return json.loads(found.stdout)
 
 
 @pytest.fixture
@@ -84,15 +93,18 @@ def test_init_for_people_with_a_passphrase(stage: Watched, tmp_path: Path) -> No
     assert "AGE-SECRET-KEY-1" in said and "WAYKEEP-ROTATE-1-" in said
     words.write_text("four other words\n")
     refusal = waykeep("status", "--home", str(home), "--passphrase-file", str(words), code=18).stderr
-    assert refusal.startswith("error: keystore-locked:")
+    assert refusal.startswith(f"{insecure.WARNING}\nerror: keystore-locked:")
 
 
 def test_init_that_no_host_takes_leaves_nothing_and_may_be_repeated(stage: Watched, tmp_path: Path) -> None:
     home, key = tmp_path / "home", ("--key-file", str(tmp_path / "key"))
     gone = f"http://127.0.0.1:{free_port()}"
     assert init(stage, home, *key, host=gone, code=19).stderr.startswith("error: host-unreachable:")
-    assert not home.exists()
+    assert list(tmp_path.iterdir()) == []
     init(stage, home, *key)
+    kept = (tmp_path / "key").read_bytes()
+    assert init(stage, tmp_path / "other", *key, host=gone, code=19).stderr.startswith("error: host-unreachable:")
+    assert (tmp_path / "key").read_bytes() == kept
 
 
 def test_init_with_a_root_that_begins_with_a_hyphen(stage: Watched, tmp_path: Path) -> None:
@@ -176,7 +188,23 @@ def test_pack_publish_show_approve_run_and_the_receipt(shell: Shell, owner: Pers
     said = shell.say("run", digest, "--receipt", str(receipt))
     assert f"{len(result['rows'])} rows; the receipt is signed by your user cloud and fits them." in said
     assert json.loads(receipt.read_bytes())["payloadType"] == "application/vnd.waykeep.receipt+json"
-    assert "trips 1.0.0 read" in shell.say("audit")
+    first = result["rows"][0]
+    assert f"start_ms: {first['start_ms']} ({output.when(first['start_ms'])} UTC) " in said
+    assert f"start_lat_e7: {first['start_lat_e7'] / 1e7:.7f}° " in said
+    audit = shell.say("audit")
+    assert "trips 1.0.0 read" in audit and "Its signed receipt lies in your journal." in audit
+
+    # A receipt that has no place is refused before the run, and so is a window without a day.
+    with unchanged(owner):
+        for place in (tmp_path, tmp_path / "none" / "receipt", Path("/dev/null/receipt")):
+            refusal = shell.say("run", digest, "--receipt", str(place), code=18)
+            assert refusal.startswith("error: file-unwritable: ") and "\nhint: " in refusal
+        backwards = ("--from", "2020-01-01", "--to", "2019-01-01")
+        assert shell.say("run", digest, *backwards, code=18).startswith("error: window-empty:")
+        assert shell.say("approve", digest, *backwards, code=18).startswith("error: window-empty:")
+        other = tmp_path / "other"
+        assert shell.say("run", digest, *backwards, "--receipt", str(other), code=18).startswith("error: window-empty:")
+        assert not other.exists()
 
 
 def test_measure_prints_what_the_receipts_and_the_appraisal_name(shell: Shell) -> None:

@@ -137,7 +137,7 @@ def assert_nothing_left(stage: Watched, inodes: set[int]) -> None:
     assert list(stage.temporary.iterdir()) == []
     expected = {"devices", "host.log", "state", "store", "supervisor.log", "temporary"}
     assert {path.name for path in stage.folder.iterdir()} - {"supervisor.sock"} == expected
-    assert {path.name for path in stage.state.iterdir()} <= {"insecure-root", "insecure-root.pub", "uids"}
+    assert {path.name for path in stage.state.iterdir()} <= {"insecure-root", "insecure-root.pub", "lock", "uids"}
     for path in stage.store.rglob("*"):
         if path.is_file():
             _assert_named(path.relative_to(stage.store).parts)

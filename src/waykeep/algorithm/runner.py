@@ -23,7 +23,10 @@ from waykeep.formats.manifest import max_result_bytes
 _FAILED: Final = {
     "run-failed": ("the algorithm failed", "its author can reproduce this on data of their own"),
     "run-memory": ("the algorithm needed more memory than its manifest declares", ""),
-    "run-import-refused": ("the algorithm imported a module that a run does not have", "see 'waykeep algo check'"),
+    "run-import-refused": (
+        "the algorithm imported a module that a run does not have",
+        "'waykeep algo pack' names them",
+    ),
     "run-other-bundle": ("the child was sent another bundle than the approved one", ""),
     "run-tables-mismatch": ("the tables are not those that the manifest asks for", ""),
     "bundle-libraries-differ": ("the bundle was packed with other libraries than these", "pack it again"),
@@ -65,7 +68,7 @@ def await_report(read_fd: int, timeout_s: float) -> tuple[str, ...]:
         raise AlgorithmError(
             report.error or f"sandbox-{missing[0]}-missing",
             "this machine cannot give an algorithm the sandbox that it needs",
-            hint="'waykeep doctor' lists what this machine has",
+            hint="whoever runs the node gives it a kernel with namespaces, seccomp and Landlock",
             status=503,
         )
     return report.features

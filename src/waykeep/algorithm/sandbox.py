@@ -257,6 +257,6 @@ def _missing(feature: str, reason: str) -> AlgorithmError:
     return AlgorithmError(
         f"sandbox-{feature}-missing",
         f"the sandbox lacks {feature}: {reason}",
-        hint="no algorithm of others runs on a machine without it; 'waykeep doctor' lists what this machine has",
+        hint="no algorithm of others runs on a machine without it: a kernel with namespaces, seccomp and Landlock",
         status=503,
     )

@@ -18,8 +18,6 @@ The procedure, by the numbers that the code repeats:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import msgspec
 
 from waykeep.attestation import claims as claims_buffer
@@ -169,8 +167,3 @@ def _check(holds: bool, rule: str, found: str, hint: str = "") -> None:
 def _require(wanted: tuple[str, ...], have: tuple[str, ...], rule: str, what: str) -> None:
     missing = sorted(set(wanted) - set(have))
     _check(not missing, rule, f"a {what} without {', '.join(missing)}, which the policy requires")
-
-
-def measurements(result: AttestationResult) -> Mapping[str, str]:
-    """The measurements of a result, as a receipt names them."""
-    return {"supervisor": result.supervisor_measurement, result.workload: result.measurement}

@@ -25,7 +25,7 @@ from waykeep.authority import dsse, requests
 from waykeep.channel.client import ATTESTATION_PATH
 from waykeep.channel.protocol import ProblemProtocol
 from waykeep.channel.sessions import SESSION_BYTES, Sessions
-from waykeep.channel.tls import new_key, server_context
+from waykeep.channel.tls import load_certificate, new_key, server_context
 from waykeep.errors import ChannelError, FormatError, WaykeepError
 from waykeep.formats import problem
 from waykeep.formats.ids import PublicKey, b64, unb64
@@ -33,6 +33,11 @@ from waykeep.formats.messages import Attested
 from waykeep.formats.wire import decode_json, encode_json
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+BODY_IDLE_S, BODY_S = 20.0, 600.0
+"""The longest silence inside a body, and the longest time that one may take, in seconds."""
+RENEW_S = 86_400.0
+"""How often the evidence in the certificate is renewed: the supervisor's quote in it ages."""
 
 
 class Attester(Protocol):
@@ -52,13 +57,20 @@ class AttestedServer:
 
     def __init__(self, attester: Attester, sandbox: tuple[str, ...] = ()) -> None:
         self._attester, self._sandbox, self._sessions = attester, sandbox, Sessions()
-        key = new_key()
-        self.channel = ratls.channel_of(key)
-        claims = claims_buffer.encode(Claims(self.channel))
-        evidence = attester.evidence(claims, sandbox)
+        self._key = new_key()
+        self.channel = ratls.channel_of(self._key)
+        evidence, certificate = self._certificate()
         self.measurement = own_measurement(evidence)
-        certificate = ratls.build(key, evidence, claims)
-        self._tls = server_context(key, certificate)
+        self._tls = server_context(self._key, certificate)
+
+    def renew(self) -> None:
+        """Put evidence of now into the certificate, over the same key; connections made from now on see it."""
+        load_certificate(self._tls, self._key, self._certificate()[1])
+
+    def _certificate(self) -> tuple[bytes, bytes]:
+        claims = claims_buffer.encode(Claims(self.channel))
+        evidence = self._attester.evidence(claims, self._sandbox)
+        return evidence, ratls.build(self._key, evidence, claims)
 
     async def attestation(self, request: Request) -> Response:
         """GET `/.well-known/attestation?nonce=`: fresh evidence over the asker's nonce, and a session."""
@@ -116,7 +128,12 @@ class AttestedServer:
         # Not `uvicorn.Server.serve`: it installs signal handlers, which a supervised process has no use for, and wakes
         # ten times a second, which ten thousand idle user clouds cannot afford.
         await server.startup(sockets=[listener])
-        await (stop or asyncio.Event()).wait()
+        ended = stop or asyncio.Event()
+        while not ended.is_set():
+            try:
+                await asyncio.wait_for(ended.wait(), RENEW_S)
+            except TimeoutError:
+                self.renew()
         await server.shutdown(sockets=[listener])
 
 
@@ -141,15 +158,22 @@ async def read_body(request: Request, limit: int) -> bytes:
 
     Raises:
         FormatError: ``too-large`` (413).
-        ChannelError: ``body-truncated`` when the client went away.
+        ChannelError: ``body-truncated`` when the client went away, ``body-timeout`` (408).
     """
-    parts, size = [], 0
+    parts, size, stream = [], 0, request.stream()
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise FormatError("too-large", f"found a body over {limit} bytes", status=413)
-            parts.append(chunk)
+        async with asyncio.timeout(BODY_S):
+            while True:
+                async with asyncio.timeout(BODY_IDLE_S):
+                    chunk = await anext(stream, None)
+                if chunk is None:
+                    break
+                size += len(chunk)
+                if size > limit:
+                    raise FormatError("too-large", f"found a body over {limit} bytes", status=413)
+                parts.append(chunk)
+    except TimeoutError:
+        raise ChannelError("body-timeout", "found a body that does not end in time", status=408) from None
     except ClientDisconnect:
         raise ChannelError("body-truncated", "found a body that ended before its length") from None
     return b"".join(parts)

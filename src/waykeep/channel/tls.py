@@ -13,10 +13,19 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def server_context(key: ec.EllipticCurvePrivateKey, certificate_pem: bytes) -> ssl.SSLContext:
-    """A server's context for a key that never touches a disk: Python's ssl reads files only, so they lie in memory."""
+    """A server's context with its key and certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
+    load_certificate(context, key, certificate_pem)
+    return context
+
+
+def load_certificate(context: ssl.SSLContext, key: ec.EllipticCurvePrivateKey, certificate_pem: bytes) -> None:
+    """Give a server's context a certificate, also a renewed one, and its key, which never touches a disk.
+
+    Python's ssl reads files only, so they lie in memory.
+    """
     pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     descriptor = os.memfd_create("channel", os.MFD_CLOEXEC)
     try:
@@ -24,7 +33,6 @@ def server_context(key: ec.EllipticCurvePrivateKey, certificate_pem: bytes) -> s
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
         os.close(descriptor)
-    return context
 
 
 def client_context() -> ssl.SSLContext:

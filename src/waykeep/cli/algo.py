@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from waykeep.algorithm import author, describe
-from waykeep.cli import output
+from waykeep.cli import output, paths
 from waykeep.device.hostclient import HostClient
 from waykeep.errors import AlgorithmError
 from waykeep.formats import bundle as bundles
@@ -24,10 +24,12 @@ def pack(
     folder: Path, *, output_file: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None, json: bool = False
 ) -> None:
     """Pack an algorithm's folder into its canonical archive, and print its digest."""
-    archive = author.pack_folder(folder)
+    with paths.reading(folder):
+        next(folder.iterdir(), None)  # a folder that is missing is another mistake than one without a manifest
+        archive = author.pack_folder(folder)
     found = bundles.load(archive)
     path = output_file or Path(f"{found.manifest.name}-{found.manifest.version}.tar")
-    path.write_bytes(archive)
+    paths.write_file(path, archive)
     if json:
         output.show_json({"digest": found.digest, "file": str(path), "bytes": len(archive)})
     else:
@@ -50,9 +52,9 @@ def show(digest_or_file: str, *, host: Host = "", json: bool = False) -> None:
 @app.command
 def publish(file: Path, *, host: Host, json: bool = False) -> None:
     """Publish a packed algorithm at a host, where owners find it by its digest."""
-    archive = file.read_bytes()
+    archive = paths.read_file(file)
     found = bundles.load(archive)
-    client = HostClient(host)
+    client = HostClient(paths.host_address(host))
     try:
         client.put_bundle(found.digest, archive)
     finally:
@@ -67,10 +69,10 @@ def publish(file: Path, *, host: Host, json: bool = False) -> None:
 
 def _archive(name: str, host: str) -> bytes:
     if not name.startswith("sha256:"):
-        return Path(name).read_bytes()
+        return paths.read_file(Path(name))
     if not host:
         raise AlgorithmError("host-needed", "a digest is looked up at a host", hint="give --host, or a packed file")
-    client = HostClient(host)
+    client = HostClient(paths.host_address(host))
     try:
         return client.bundle(parse_digest(name))
     finally:

@@ -16,6 +16,8 @@ def demo(
         keep: Leave host and supervisor running, and print the commands to go on by hand.
         json: Print the summary as JSON.
     """
+    from waykeep.cli.paths import make_folder
     from waykeep.demo.play import play
 
+    make_folder(output)
     play(output, recordings, keep=keep, as_json=json)

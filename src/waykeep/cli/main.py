@@ -41,8 +41,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Run one verb. Exit codes: 0 done; 2 usage; 10 to 19 a refusal, by the room that refused (`waykeep.errors`)."""
     tokens = sys.argv[1:] if arguments is None else arguments
     try:
-        app(tokens, exit_on_error=False, print_error=True)
-    except CycloptsError:
+        app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        from waykeep.cli import output
+
+        output.show_usage(str(error))
         sys.exit(EXIT_USAGE)
     except WaykeepError as error:
         from waykeep.cli import output

@@ -7,14 +7,15 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, validators
 
-from waykeep.cli import output
+from waykeep.cli import output, paths
 
 host = App(name="host", help="The untrusted directory: stores ciphertext, finds and launches user clouds.")
 supervisor = App(name="supervisor", help="The attested node: forks, binds and vouches for its processes.")
 
 Listen = Annotated[str, Parameter(help="Address to listen on.")]
+Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 
 
 @supervisor.command(name="serve")
@@ -35,7 +36,9 @@ def serve_supervisor(*, state: Path, store: Path, socket: Path, listen: Listen =
 
 
 @host.command(name="serve")
-def serve_host(*, store: Path, supervisor: Path, listen: Listen = "127.0.0.1", port: int = 8470, url: str = "") -> None:
+def serve_host(
+    *, store: Path, supervisor: Path, listen: Listen = "127.0.0.1", port: Port = 8470, url: str = ""
+) -> None:
     """Run the host. It holds no key and sees ciphertext only.
 
     Args:
@@ -51,7 +54,8 @@ def serve_host(*, store: Path, supervisor: Path, listen: Listen = "127.0.0.1", p
     from waykeep.host.supervisor import Supervisor
     from waykeep.vault.store import DirectoryStore
 
-    store.mkdir(mode=0o711, parents=True, exist_ok=True)
+    output.banner()
+    paths.make_folder(store, 0o711)
     listener = bind(listen, port)
     address = url or f"http://{listen}:{listener.getsockname()[1]}"
     folder = DirectoryStore(store)

@@ -5,12 +5,16 @@ from __future__ import annotations
 import getpass
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from waykeep.attestation import insecure
+from waykeep.cli import output, paths
 from waykeep.device.account import Account
 from waykeep.device.keystore import KeyFile, Lock, Passphrase
 from waykeep.device.profile import Folder
@@ -33,14 +37,17 @@ class Owner:
 
     @property
     def folder(self) -> Folder:
-        return Folder(self.home.expanduser())
+        folder = Folder(paths.expanded(self.home))
+        with paths.reading(folder.path):  # one may not be allowed to look into it
+            folder.keystore.exists()
+        return folder
 
     def lock(self, *, create: bool = False) -> Lock:
         """What opens the keystore; with ``create`` a new key file is made, or a passphrase asked for twice."""
         if self.key_file is not None:
-            return KeyFile(self.key_file.expanduser(), create=create)
+            return KeyFile(paths.expanded(self.key_file), create=create)
         if self.passphrase_file is not None:
-            return Passphrase(self.passphrase_file.read_text().rstrip("\n"))
+            return Passphrase(paths.read_text(paths.expanded(self.passphrase_file)).rstrip("\n"))
         if not sys.stdin.isatty():
             raise DeviceError(
                 "passphrase-needed",
@@ -52,8 +59,23 @@ class Owner:
             raise DeviceError("passphrase-differs", "found two different passphrases")
         return Passphrase(text)
 
+    @contextmanager
+    def new_lock(self) -> Iterator[Lock]:
+        """What closes a new keystore. Where the block fails, a key file that was made for it is removed again."""
+        lock = self.lock(create=True)
+        try:
+            yield lock
+        except BaseException:
+            if isinstance(lock, KeyFile):
+                lock.discard()
+            raise
+
     def account(self) -> Account:
-        return Account(self.folder, self.lock())
+        """The owner at work. Says first what platform ``insecure`` means, where this device trusts it."""
+        folder = self.folder
+        if not self.json and insecure.PLATFORM in folder.profile().trust.roots:
+            output.banner()
+        return Account(folder, self.lock())
 
 
 def private_umask() -> None:

@@ -37,6 +37,12 @@ def show_error(error: WaykeepError, *, as_json: bool) -> None:
         errors.print(f"[bold]hint:[/] {escape(error.hint)}", soft_wrap=True)
 
 
+def show_usage(message: str) -> None:
+    """``error:`` and then ``hint:`` on standard error, for arguments that are none."""
+    errors.print(f"[bold red]error:[/] usage: {escape(' '.join(message.split()))}", soft_wrap=True)
+    errors.print("[bold]hint:[/] put --help behind a verb to see its arguments", soft_wrap=True)
+
+
 def banner() -> None:
     """What platform ``insecure`` means. Never left out where it is in use."""
     errors.print(f"[bold yellow]{insecure.WARNING}[/]", soft_wrap=True)

@@ -12,7 +12,7 @@ from waykeep.algorithm.describe import describe
 from waykeep.attestation import insecure
 from waykeep.authority.statements import Approved
 from waykeep.channel.trust import Trust
-from waykeep.cli import output
+from waykeep.cli import output, paths, rows
 from waykeep.cli.options import Owner, private_umask
 from waykeep.device import account
 from waykeep.device import audit as audits
@@ -23,7 +23,7 @@ from waykeep.device.trusting import default_policy
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
 from waykeep.formats.ids import parse_digest, parse_public_key
-from waykeep.formats.messages import Value
+from waykeep.formats.messages import RunResult, Value
 from waykeep.supervisor.measure import reference_values
 
 app = App(name="keys", help="The owner's keys.")
@@ -50,7 +50,9 @@ def init(
     private_umask()
     root = parse_public_key(trust_insecure_root)
     trust = Trust({insecure.PLATFORM: root}, reference_values(), default_policy(shared_uid=shared_uid))
-    paper = account.create(owner.folder, lambda made: Profile(made.owner, host, trust), owner.lock(create=True), name)
+    paths.host_address(host)
+    with owner.new_lock() as lock:
+        paper = account.create(owner.folder, lambda made: Profile(made.owner, host, trust), lock, name)
     owner_id = owner.folder.profile().owner
     output.banner()
     if owner.json:
@@ -68,11 +70,7 @@ def import_(files: Annotated[list[Path], Parameter(help="e-mission dumps (JSON).
     report = []
     with owner.account() as device:
         for path in files:
-            try:
-                data = path.read_bytes()
-            except OSError as error:
-                raise DeviceError("file-unreadable", f"cannot read {path.name} ({error.strerror})") from None
-            found = emission.read(data)
+            found = emission.read(paths.read_file(path))
             segments = device.queue(found.tables, "imported")
             report.append({"file": path.name, "kept": found.kept, "refused": found.refused, "segments": segments})
             if not owner.json:
@@ -124,8 +122,6 @@ def status(*, owner: Owner = Owner()) -> None:
     if owner.json:
         output.show_json({"cloud": found, "waiting": waiting, "appraised": appraised})
         return
-    if appraised.platform == insecure.PLATFORM:
-        output.banner()
     output.console.print(
         f"owner {found.owner}, on platform {appraised.platform}; {waiting} segments wait on this device"
     )
@@ -192,24 +188,23 @@ def run(
     """Run an approved algorithm on your data, and print its result."""
     from waykeep.device.approvals import parameters_of, window_of
 
-    with owner.account() as device:
+    with owner.account() as device, paths.opened(receipt) as keep:
         wanted = parse_digest(digest)
         found = bundles.load(device.host.bundle(wanted))
         window = window_of(device.log(), wanted, from_, to)
         values: dict[str, Value] = parameters_of(found, set_ or [])
         result = device.run(wanted, values, *window)
-    if receipt is not None:
-        receipt.write_bytes(result.receipt)
-    if owner.json:
+        _show_result(found, result, as_json=owner.json)
+        keep(result.receipt)
+
+
+def _show_result(found: bundles.Bundle, result: RunResult, *, as_json: bool) -> None:
+    if as_json:
         output.show_json(
             {"rows": result.rows, "stages_ms": result.stages, "receipt": json_module.loads(result.receipt)}
         )
         return
-    fields = [field.name for field in found.manifest.output.fields]
-    shown = output.table(*fields)
-    for row in result.rows:
-        shown.add_row(*(str(row[name]) for name in fields))
-    output.console.print(shown)
+    rows.show(found.manifest.output.fields, result.rows, output.console)
     output.console.print(f"{len(result.rows)} rows; the receipt is signed by your user cloud and fits them.")
 
 

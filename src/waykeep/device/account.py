@@ -16,7 +16,7 @@ from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import HEAD_TYPE, Approved, EpochStatement, JournalHead, StateKeyNamed
 from waykeep.channel.client import AttestedClient
 from waykeep.device import owner
-from waykeep.device.chain import OwnerChain, remember
+from waykeep.device.chain import OwnerChain, merge, remember
 from waykeep.device.hostclient import HostClient
 from waykeep.device.keystore import Lock, Secrets, load, save
 from waykeep.device.outbox import Outbox
@@ -189,9 +189,10 @@ class Account:
         count = 0
         for stream, rows in sorted(tables.items()):
             if rows.num_rows:
-                first = self.folder.heads().segments
-                made = self.outbox.queue(stream, rows, first, source)
-                remember(self.folder, segments=first + made)
+                with self.folder.locked():  # a number is given once, also by two imports at a time
+                    first = self.folder.heads().segments
+                    made = self.outbox.queue(stream, rows, first, source)
+                    merge(self.folder, segments=first + made)
                 count += made
         return count
 

@@ -16,6 +16,7 @@ from waykeep.formats.messages import Value
 from waykeep.formats.streams import parse_stream
 
 _INTEGER = re.compile(r"-?[0-9]{1,18}")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def propose(found: Bundle, digest: Digest, first: str, after: str, store: str, settings: list[str]) -> Approved:
@@ -25,7 +26,8 @@ def propose(found: Bundle, digest: Digest, first: str, after: str, store: str, s
         settings: ``NAME=VALUE`` texts; a parameter without one is allowed its default only.
 
     Raises:
-        DeviceError: ``bundle-changed``, ``date-malformed``, ``setting-malformed``; AlgorithmError: ``parameter-*``.
+        DeviceError: ``bundle-changed``, ``date-malformed``, ``setting-malformed``, ``window-empty``; AlgorithmError:
+            ``parameter-*``.
     """
     if found.digest != digest:
         raise DeviceError("bundle-changed", "the host gave another bundle than the one of this digest")
@@ -35,13 +37,14 @@ def propose(found: Bundle, digest: Digest, first: str, after: str, store: str, s
         for name, value in parameters_of(found, [text]).items():
             given.setdefault(name, []).append(value)
     allowed |= {name: tuple(values) for name, values in given.items()}
+    from_ms, to_ms = _window(day_ms(first), day_ms(after))
     return Approved(
         algorithm=digest,
         name=f"{found.manifest.name} {found.manifest.version}",
         parameters=allowed,
         inputs={asked.stream: asked.columns for asked in found.manifest.inputs},
-        from_ms=day_ms(first),
-        to_ms=day_ms(after),
+        from_ms=from_ms,
+        to_ms=to_ms,
         store_as=parse_stream(f"derived/{store}") if store else "",
     )
 
@@ -66,18 +69,35 @@ def parameters_of(found: Bundle, settings: list[str]) -> dict[str, Value]:
 
 
 def window_of(log: OwnerState, digest: Digest, first: str, after: str) -> tuple[int, int]:
-    """The window of a run: the days given, or else that of the newest approval of the algorithm."""
+    """The window of a run: the days given, or else that of the newest approval of the algorithm.
+
+    Raises:
+        DeviceError: ``date-malformed``, ``window-empty``.
+    """
     approved = [a for a in log.approvals.values() if a.algorithm == digest]
     from_ms, to_ms = (
         (approved[-1].from_ms, approved[-1].to_ms) if approved else (day_ms("2001-01-01"), day_ms("2100-01-01"))
     )
-    return day_ms(first) if first else from_ms, day_ms(after) if after else to_ms
+    return _window(day_ms(first) if first else from_ms, day_ms(after) if after else to_ms)
+
+
+def _window(from_ms: int, to_ms: int) -> tuple[int, int]:
+    if from_ms >= to_ms:
+        raise DeviceError(
+            "window-empty",
+            "found a window without a day in it",
+            hint="--from lies before --to, which is the day after the last",
+        )
+    return from_ms, to_ms
 
 
 def day_ms(text: str) -> int:
     """Milliseconds since 1970 of a day's begin in UTC. Raises: DeviceError: ``date-malformed``."""
     try:
-        day = datetime.date.fromisoformat(text)
+        # `fromisoformat` alone also takes 20160620 and 2016-W25-1.
+        day = datetime.date.fromisoformat(text if _DAY.fullmatch(text) else "")
     except ValueError:
-        raise DeviceError("date-malformed", "found text that is no day (YYYY-MM-DD)") from None
+        raise DeviceError(
+            "date-malformed", "found text that is no day (YYYY-MM-DD)", hint="write a day as 2016-06-20"
+        ) from None
     return int(datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp() * 1000)

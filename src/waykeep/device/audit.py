@@ -138,10 +138,9 @@ def _detail(detail: Detail, log: OwnerState) -> str:
             return f"{rows} new rows were accepted in {len(segments)} segments ({streams}) from {by}."
         case RunDone():
             rows_in = sum(detail.rows_in.values())
-            kept = f" and kept as {detail.stored.stream}" if detail.stored else ""
-            return (
-                f"{detail.name} read {rows_in} rows; {detail.rows_out} rows came out{kept}. You hold a signed receipt."
-            )
+            kept = f" and were kept as {detail.stored.stream}" if detail.stored else ""
+            came = f"{detail.name} read {rows_in} rows; {detail.rows_out} rows came out{kept}."
+            return f"{came} Its signed receipt lies in your journal."
 
 
 def _time(detail: Detail) -> int | None:

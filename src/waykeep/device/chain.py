@@ -83,11 +83,24 @@ class OwnerChain:
 
 
 def remember(folder: Folder, **heads: Head | int) -> None:
-    """Keep what was seen, durably, where it is new."""
+    """Keep what was seen, durably, where it is newer: another command may have seen more meanwhile."""
+    with folder.locked():
+        merge(folder, **heads)
+
+
+def merge(folder: Folder, **heads: Head | int) -> None:
+    """As `remember`, for a caller that holds the folder's lock."""
     before = folder.heads()
-    after = msgspec.structs.replace(before, **heads)
+    newer = {name: head for name, head in heads.items() if not _behind(head, getattr(before, name))}
+    after = msgspec.structs.replace(before, **newer)
     if after != before:
         folder.save_heads(after)
+
+
+def _behind(head: Head | int, seen: Head | int | None) -> bool:
+    if isinstance(head, Head) and isinstance(seen, Head):
+        return head.number < seen.number
+    return isinstance(head, int) and isinstance(seen, int) and head < seen
 
 
 def _rewound(what: str, remembered: Head) -> DeviceError:

@@ -82,13 +82,24 @@ class KeyFile:
     """Protects with an age secret key in a file, which is made if it is missing and ``create`` is set."""
 
     def __init__(self, path: Path, *, create: bool = False) -> None:
-        if create and not path.exists():
-            files.write(path, agefile.generate()[0].encode() + b"\n")
+        self._path, self._made = path, False
         try:
+            if create and not path.exists():
+                files.write(path, agefile.generate()[0].encode() + b"\n")
+                self._made = True
             # What is no text is no key either, and refused as such where it is used.
             self._secret = path.read_text("ascii", "replace").strip()
         except OSError as error:
-            raise DeviceError("key-file-missing", f"cannot read the key file ({error.strerror})") from None
+            raise DeviceError(
+                "key-file-missing",
+                f"cannot read the key file ({error.strerror})",
+                hint="name with --key-file the file that 'waykeep init' made",
+            ) from None
+
+    def discard(self) -> None:
+        """Remove the key file if this very object made it, and nothing was closed with it that is kept."""
+        if self._made:
+            files.remove(self._path)
 
     def close(self, plaintext: bytes) -> bytes:
         return agefile.seal(plaintext, [agefile.recipient_of(self._secret)])

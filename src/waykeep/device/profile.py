@@ -6,12 +6,17 @@
     profile.json      host, trust: nothing secret
     heads.json        the newest owner-log and journal heads that this device has seen
     log/<number>      owner-log objects as they lie in the store (ciphertext)
+    lock              held while one of these is changed
     outbox/           segments that are not accepted yet (`outbox`)
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,7 +80,7 @@ class Folder:
 
     def discard(self) -> None:
         """Remove what `create` made, and the keystore: of an owner whom no host knows, with secrets that nobody saw."""
-        for path in (self.keystore, self.path / "profile.json"):
+        for path in (self.keystore, self.path / "profile.json", self.path / "lock"):
             files.remove(path)
         for folder in (self.outbox, self.log, self.path):
             with contextlib.suppress(OSError):  # it was there before, and holds something else
@@ -83,6 +88,16 @@ class Folder:
 
     def save_profile(self, profile: Profile) -> None:
         files.write(self.path / "profile.json", msgspec.json.format(encode_json(profile)))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder against other commands on it, while something is read, changed and written."""
+        lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     def profile(self) -> Profile:
         """Raises: DeviceError: ``profile-missing``, ``profile-malformed``."""

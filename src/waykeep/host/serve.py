@@ -53,11 +53,11 @@ def bind(listen: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((listen, port))
-    except OSError as error:
+    except (OSError, OverflowError) as error:  # the second for a port that is none
         listener.close()
         raise HostError(
             "cannot-listen",
-            f"cannot listen on {listen} port {port}: {error.strerror or 'no such address'}",
+            f"cannot listen on {listen} port {port}: {getattr(error, 'strerror', None) or 'no such address'}",
             hint="choose another port, or end what listens there",
         ) from None
     return listener

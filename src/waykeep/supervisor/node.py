@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -32,12 +33,13 @@ from waykeep.formats.messages import (
 from waykeep.supervisor import isolation
 from waykeep.supervisor.signer import Signer
 from waykeep.supervisor.uids import Uids
-from waykeep.supervisor.zygote import MAX_PACKET, Exited, Kill, SpawnAlgorithm, SpawnCloud, Spawned
+from waykeep.supervisor.zygote import MAX_PACKET, Exited, Failed, Kill, SpawnAlgorithm, SpawnCloud, Spawned
 
 log = logging.getLogger("waykeep.supervisor")
 READY_S = 30.0
 ALGORITHM_LIFE_S = 180.0
 MAX_ALGORITHMS = 64
+MAX_CLOUDS = 20_000
 
 
 @dataclass
@@ -48,6 +50,7 @@ class _Process:
     claims: tuple[str, ...]
     writer: asyncio.StreamWriter
     ready: asyncio.Future[int]
+    host_url: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -69,7 +72,9 @@ class Node:
         # Weak: a host may name any number of owners, and a lock that nobody holds need not be kept.
         self._locks: WeakValueDictionary[OwnerId, asyncio.Lock] = WeakValueDictionary()
         self._spawning = asyncio.Lock()
-        self._spawned: asyncio.Queue[int] = asyncio.Queue()
+        self._spawned: asyncio.Queue[Spawned | Failed] = asyncio.Queue()
+        # A socket, a pidfd in the parent, and some for all that comes and goes.
+        self._most = max(1, min(MAX_CLOUDS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 4 * MAX_ALGORITHMS))
         self._exits: dict[int, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -81,6 +86,10 @@ class Node:
         self._gone = gone
         self._zygote.setblocking(False)
         asyncio.get_running_loop().add_reader(self._zygote, self._notice)
+
+    def vouch_with(self, signer: Signer) -> None:
+        """Sign evidence with a renewed signer from now on."""
+        self._signer = signer
 
     def owners(self) -> tuple[OwnerId, ...]:
         return tuple(self._clouds)
@@ -96,11 +105,19 @@ class Node:
         """
         parse_owner_id(owner)
         async with self._locks.setdefault(owner, asyncio.Lock()):
-            if owner in self._clouds:
-                return Launched(self._listen, self._clouds[owner].ready.result(), False)
+            running = self._clouds.get(owner)
+            if running is not None and running.host_url == host_url:
+                return Launched(self._listen, running.ready.result(), False)
+            if running is not None:
+                # The host moved; a user cloud knows one address for its life, and its owner's device unlocks the next.
+                self._kill(running)
+                await running.ended.wait()
+            if len(self._clouds) >= self._most:
+                raise SupervisorError("too-many", "found no room for another user cloud on this node", status=503)
             uid = self._claim_home(owner)
             assignment = AssignCloud(owner, str(self._store), host_url, self._listen)
             process = await self._start(USER_CLOUD, owner, SpawnCloud(uid), uid, wire.encode_frame(assignment))
+            process.host_url = host_url
             self._clouds[owner] = process
             if process.ended.is_set():  # it ended between its word and ours
                 del self._clouds[owner]
@@ -153,7 +170,11 @@ class Node:
         async with self._spawning:
             with theirs:
                 socket.send_fds(self._zygote, [msgspec.json.encode(spawn)], [theirs.fileno()])
-            pid = await self._spawned.get()
+            spawned = await self._spawned.get()
+        if isinstance(spawned, Failed):
+            ours.close()
+            raise SupervisorError("start-failed", f"the machine gives no process ({spawned.reason})", status=503)
+        pid = spawned.pid
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.MAX_FRAME)
         loop = asyncio.get_running_loop()
         process = _Process(workload, binding, pid, isolation.claims(uid), writer, loop.create_future())
@@ -206,9 +227,9 @@ class Node:
             asyncio.get_running_loop().remove_reader(self._zygote)
             self._gone()
             return
-        notice = msgspec.json.decode(packet, type=Spawned | Exited)
-        if isinstance(notice, Spawned):
-            self._spawned.put_nowait(notice.pid)
+        notice = msgspec.json.decode(packet, type=Spawned | Failed | Exited)
+        if isinstance(notice, Spawned | Failed):
+            self._spawned.put_nowait(notice)
         elif notice.pid in self._by_pid:
             self._ended(notice.pid)
         else:
@@ -237,7 +258,7 @@ class Node:
         if not process.ended.is_set():
             self._zygote.send(msgspec.json.encode(Kill(process.pid)))
 
-    def _task(self, work: asyncio.coroutines.Coroutine[None, None, None]) -> None:  # type: ignore[name-defined]
+    def _task(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import os
+import resource
 import secrets
 import signal
 import socket
@@ -32,6 +34,8 @@ from waykeep.supervisor.uids import Uids
 from waykeep.supervisor.zygote import MAX_PACKET, Spawned, Workloads
 
 log = logging.getLogger("waykeep.supervisor")
+RENEW_S = 86_400.0
+"""How often the platform is asked for a new quote, over a new signing key."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,9 @@ def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
     """Run until SIGTERM or SIGINT. ``load`` imports the workloads, in the preloaded parent only."""
     isolation.not_dumpable()
     _check_reachable(settings.store)
+    lock = _only_one(settings.state)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
     # Measured before anything is imported into the parent, so that what is forked is what was measured.
     measured = {part: measure(part) for part in ("supervisor", USER_CLOUD, ALGORITHM)}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -65,7 +72,10 @@ def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
         finally:
             os._exit(1)
     theirs.close()
-    asyncio.run(_main(settings, ours, measured))
+    try:
+        asyncio.run(_main(settings, ours, measured))
+    finally:
+        os.close(lock)
 
 
 def _check_reachable(store: Path) -> None:
@@ -88,26 +98,68 @@ async def _main(settings: Settings, parent: socket.socket, measured: dict[str, s
         raise SupervisorError("start-failed", "the preloaded parent did not start")
     msgspec.json.decode(packet, type=Spawned)
     root = software_root(settings.state)
-    signer = Signer(
-        insecure.PLATFORM,
-        lambda report_data: insecure.quote(root, measured["supervisor"], report_data),
-        secrets.token_bytes(32),
-        time.time_ns() // 1_000_000,
-        measured,
-    )
+
+    def signer() -> Signer:
+        """A new signing key, quoted now."""
+        return Signer(
+            insecure.PLATFORM,
+            lambda report_data: insecure.quote(root, measured["supervisor"], report_data),
+            secrets.token_bytes(32),
+            time.time_ns() // 1_000_000,
+            measured,
+        )
+
     uids = Uids(settings.state / "uids") if os.geteuid() == 0 else None
-    node = Node(parent, signer, uids, settings.store, settings.listen)
+    node = Node(parent, signer(), uids, settings.store, settings.listen)
     node.listen_to_zygote(stop.set)
-    with contextlib.suppress(FileNotFoundError):
-        settings.socket.unlink()
+    _free(settings.socket)
     server = await asyncio.start_unix_server(
         lambda r, w: _serve_host(node, r, w), path=settings.socket, limit=wire.MAX_FRAME
     )
     settings.socket.chmod(0o660)
     log.info("ready on platform %s", insecure.PLATFORM)
     async with server:
-        await stop.wait()
+        while not stop.is_set():
+            try:
+                await asyncio.wait_for(stop.wait(), RENEW_S)
+            except TimeoutError:
+                node.vouch_with(signer())
     settings.socket.unlink(missing_ok=True)
+
+
+def _free(path: Path) -> None:
+    """Remove the socket that a dead supervisor left. Raises: SupervisorError: ``socket-in-use`` for anything else."""
+    try:
+        dead = stat.S_ISSOCK(path.lstat().st_mode) and not _answers(path)
+    except FileNotFoundError:
+        return
+    if not dead:
+        raise SupervisorError("socket-in-use", "found something else at this path", hint="give another --socket")
+    path.unlink()
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            return False
+    return True
+
+
+def _only_one(state: Path) -> int:
+    """Hold this state for the process's life. Raises: SupervisorError: ``supervisor-running``."""
+    lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise SupervisorError(
+            "supervisor-running",
+            "another supervisor uses this state",
+            hint="end it, or give another --state",
+        ) from None
+    return lock
 
 
 async def _serve_host(node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,6 +169,9 @@ async def _serve_host(node: Node, reader: asyncio.StreamReader, writer: asyncio.
             async with asyncio.timeout(10):
                 body = await reader.readexactly(wire.frame_length(await reader.readexactly(4)))
             reply = await _reply(node, body)
+        except OSError as error:
+            log.error("a start failed with errno %s", error.errno)
+            reply = wire.encode_frame(Refused("supervisor", "start-failed", "the machine gives no more", "", 503))
         except WaykeepError as error:
             log.info("refused a request by %s", error.rule)
             reply = wire.encode_frame(Refused(error.family, error.rule, error.message, error.hint, error.status))

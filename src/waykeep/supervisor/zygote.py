@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -59,6 +60,12 @@ class Spawned(msgspec.Struct, frozen=True, tag="spawned"):
     pid: int
 
 
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """The machine gave no process, pipe or descriptor; ``reason`` is the operating system's word for it."""
+
+    reason: str
+
+
 class Exited(msgspec.Struct, frozen=True, tag="exited"):
     pid: Annotated[int, msgspec.Meta(ge=1)]
     status: int
@@ -106,6 +113,26 @@ def _serve(control: socket.socket, workloads: Workloads, family: _Family, poller
         if kind == socket.SCM_RIGHTS:
             received.frombytes(data[:4])
     request = msgspec.json.decode(packet, type=SpawnCloud | SpawnAlgorithm | Kill)
+    try:
+        _do(control, workloads, family, poller, request, received)
+    except OSError as error:
+        # No pid, no descriptor: a refusal, and no reason for all user clouds to end with this process.
+        control.send(msgspec.json.encode(Failed(os.strerror(error.errno or 0))))
+    finally:
+        for descriptor in received:
+            os.close(descriptor)
+
+
+def _do(
+    control: socket.socket,
+    workloads: Workloads,
+    family: _Family,
+    poller: select.epoll,
+    request: SpawnCloud | SpawnAlgorithm | Kill,
+    received: array.array[int],
+) -> None:
+    if not isinstance(request, Kill) and not received:
+        raise OSError(errno.EMFILE, "no descriptor came with the request")
     match request:
         case Kill(pid):
             if pid in family.pids.values():
@@ -116,18 +143,23 @@ def _serve(control: socket.socket, workloads: Workloads, family: _Family, poller
             _adopt(family, poller, pid)
             control.send(msgspec.json.encode(Spawned(pid)))
         case SpawnAlgorithm(uid, child_uid):
-            to_child, from_child = os.pipe(), os.pipe()
-            child = _fork_child(workloads, to_child[0], from_child[1], child_uid)
-            ends = (received[0], from_child[0], to_child[1])
-            front = _fork(lambda: workloads.front(*ends), uid, ends)
-            for descriptor in (*to_child, *from_child):
-                os.close(descriptor)
-            _adopt(family, poller, child)
+            with contextlib.ExitStack() as pipes:
+                to_child, from_child = _pipe(pipes), _pipe(pipes)
+                child = _fork_child(workloads, to_child[0], from_child[1], child_uid)
+                # The child ends by itself if what follows fails: its pipes are closed.
+                _adopt(family, poller, child)
+                ends = (received[0], from_child[0], to_child[1])
+                front = _fork(lambda: workloads.front(*ends), uid, ends)
             _adopt(family, poller, front)
             family.partner[front] = child
             control.send(msgspec.json.encode(Spawned(front)))
-    for descriptor in received:
-        os.close(descriptor)
+
+
+def _pipe(closing: contextlib.ExitStack) -> tuple[int, int]:
+    ends = os.pipe()
+    for descriptor in ends:
+        closing.callback(os.close, descriptor)
+    return ends
 
 
 def _fork(body: Callable[[], None], uid: int | None, keep: tuple[int, ...]) -> int:
@@ -157,7 +189,13 @@ def _fork_child(workloads: Workloads, read: int, write: int, uid: int | None) ->
 
 
 def _adopt(family: _Family, poller: select.epoll, pid: int) -> None:
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:
+        # What cannot be watched is not left running.
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
     family.pids[descriptor] = pid
     poller.register(descriptor, select.EPOLLIN)
 

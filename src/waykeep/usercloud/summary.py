@@ -8,17 +8,19 @@ from waykeep.authority.journal import JournalState
 from waykeep.authority.ownerlog import OwnerState
 from waykeep.authority.statements import SegmentEntry
 from waykeep.formats.messages import Status, StreamStatus
+from waykeep.formats.streams import MAX_TS_MS, MIN_TS_MS
+from waykeep.vault import segments
 
 
 def summarise(log: OwnerState, journal: JournalState, epochs: Collection[int]) -> Status:
     """The status; ``epochs`` are those whose secrets are at hand."""
-    by_stream: dict[str, list[SegmentEntry]] = {}
-    for line in journal.segments.values():
-        by_stream.setdefault(line.stream, []).append(line)
+    names = sorted({line.stream for line in journal.segments.values()})
+    # What a read of all times would take: a result that a later one superseded is not counted.
+    by_stream = {name: segments.select(journal.segments, name, MIN_TS_MS, MAX_TS_MS) for name in names}
     used = {line.epoch for line in journal.segments.values()}
     return Status(
         owner=log.owner,
-        streams=tuple(_stream(stream, lines) for stream, lines in sorted(by_stream.items())),
+        streams=tuple(_stream(stream, lines) for stream, lines in by_stream.items() if lines),
         runs=len(journal.runs),
         approvals=len(log.approvals),
         journal=journal.head,

@@ -133,10 +133,18 @@ def count_new(found: Segment, present: Iterable[pa.Table]) -> int:
 def select(catalogue: Mapping[str, SegmentEntry], stream: str, from_ms: int, to_ms: int) -> list[SegmentEntry]:
     """Segments of a stream that can hold rows of ``from_ms <= ts_ms < to_ms``, in the order they were accepted.
 
-    Of a derived stream only the newest: a run over the same data supersedes the one before.
+    A derived segment is one result over a window of time and cannot be cut, so it is chosen only if its window lies
+    within the one asked for; and a later result over a window that covers it supersedes it.
     """
-    chosen = [e for e in catalogue.values() if e.stream == stream and e.first_ms < to_ms and e.last_ms >= from_ms]
-    return chosen[-1:] if streams.is_derived(stream) else chosen
+    of_stream = [entry for entry in catalogue.values() if entry.stream == stream]
+    if not streams.is_derived(stream):
+        return [entry for entry in of_stream if entry.first_ms < to_ms and entry.last_ms >= from_ms]
+    chosen: list[SegmentEntry] = []
+    for entry in reversed(of_stream):
+        covered = any(newer.first_ms <= entry.first_ms and entry.last_ms <= newer.last_ms for newer in chosen)
+        if from_ms <= entry.first_ms and entry.last_ms <= to_ms and not covered:
+            chosen.append(entry)
+    return chosen[::-1]
 
 
 def read(
@@ -153,6 +161,7 @@ def read(
         VaultError: ``segment-changed`` when the store holds another segment than was accepted; ``column-unknown``;
             ``stream-empty`` for a derived stream that holds nothing, so that nobody knows its columns.
     """
+    derived = streams.is_derived(stream)
     tables, repeated, epochs = [], False, set()
     for line, found in parts:
         if found.header.payload != line.payload or found.header.owner != owner or found.header.stream != stream:
@@ -160,16 +169,19 @@ def read(
         tables.append(found.rows)
         epochs.add(line.epoch)
         # Rows were counted as new against those epochs whose keys were at hand, which may not have been all of these.
-        repeated = repeated or line.rows_new != line.rows or len(epochs) > 1
+        repeated = not derived and (repeated or line.rows_new != line.rows or len(epochs) > 1)
     if not tables:
-        if streams.is_derived(stream):
+        if derived:
             raise VaultError("stream-empty", f"found nothing in stream {stream}", status=404)
         tables = [streams.schema(stream).empty_table()]
+    if derived:
+        # Another algorithm may have kept results under the same name; the newest says what the columns are.
+        tables = [kept for kept in tables if kept.schema.equals(tables[-1].schema)]
     rows = pa.concat_tables(tables, promote_options="permissive") if len(tables) > 1 else tables[0]
     if repeated:
         _, first = np.unique(record_keys(rows), return_index=True)
         rows = rows.take(pa.array(np.sort(first)))
-    if "ts_ms" in rows.column_names:
+    if not derived:
         times = rows.column("ts_ms").to_numpy()
         inside = (times >= from_ms) & (times < to_ms)
         if not inside.all():

@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 from tests.support.durability_strace import ANSWERS, Call, Fault
 
 KINDS = ("EIO", "kill")
+SERVERS = ("host", "cloud")
 HELD_US = 5_000_000
 _PASSING = ("host.log", "supervisor.log", "temporary", "supervisor.sock")
 _OF_DEVICE = {"heads.json": "heads", "profile.json": "profile", "keystore.age": "keystore"}
@@ -102,9 +103,13 @@ def injections(calls: Iterable[Call], process: str, verb: str, folder: Path) -> 
                 found.append(Injection(point, "kill", Held(last.name, last.nth)))
             last = None
         elif (where := place(call.path, folder)) and not call.error:
-            last, point = call, Point(process, verb, call.verb, where)
+            point, kill = Point(process, verb, call.verb, where), Fault(call.name, call.nth)
+            if process in SERVERS and call.verb == "write" and last is not None and place(last.path, folder) == where:
+                # Another thread writes a log, and would be killed at that. The same kill, told by the call before:
+                kill = Held(last.name, last.nth)
             found.append(Injection(point, "EIO", Fault(call.name, call.nth, "EIO")))
-            found.append(Injection(point, "kill", Fault(call.name, call.nth)))
+            found.append(Injection(point, "kill", kill))
+            last = call
     return list(dict.fromkeys(found))
 
 
@@ -117,7 +122,7 @@ def hits(calls: Iterable[Call], injection: Injection, folder: Path) -> list[Poin
         if (call.name, call.nth) != (fault.name, fault.nth) or not where:
             continue
         if isinstance(fault, Held):
-            found += [Point(wanted.process, wanted.verb, wanted.call, f"after {where}")] if not call.error else []
+            found += [wanted] if not call.error and where == wanted.place.removeprefix("after ") else []
         elif call.injected if injection.kind == "EIO" else call.error == "killed":
             found.append(Point(wanted.process, wanted.verb, call.verb, where))
     return found

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.builders import BOUND, CLAIMS, CLOUD_CODE, ISOLATION, NOW_MS, SUPERVISOR, Installation, key, refused
+from tests.unit.builders import BOUND, CLAIMS, ISOLATION, NOW_MS, SUPERVISOR, Installation, key, refused
 from waykeep.attestation import evidence as evidence_format
 from waykeep.attestation import insecure
-from waykeep.attestation.appraisal import AttestationResult, measurements
-from waykeep.attestation.evidence import USER_CLOUD, WORKLOAD_TYPE, Evidence, SignerBinding
+from waykeep.attestation.evidence import WORKLOAD_TYPE, Evidence, SignerBinding
 from waykeep.attestation.verifier import verify
 from waykeep.authority import dsse
 from waykeep.errors import AttestationError
@@ -91,8 +90,3 @@ def test_arbitrary_quotes_and_workloads_are_refused_by_type(data: bytes) -> None
 def test_the_warning_says_both_cases() -> None:
     assert "If you run this machine yourself" in insecure.WARNING
     assert "protects from nobody" in insecure.WARNING
-
-
-def test_a_receipt_names_the_measurements_of_both_layers() -> None:
-    result = AttestationResult(insecure.PLATFORM, SUPERVISOR, USER_CLOUD, CLOUD_CODE, BOUND, (), (), 0)
-    assert measurements(result) == {"supervisor": SUPERVISOR, USER_CLOUD: CLOUD_CODE}

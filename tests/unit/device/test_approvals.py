@@ -11,7 +11,7 @@ from tests.support.people import refused
 from tests.unit.vault.segmenting import LOG
 from waykeep.authority.statements import Approved
 from waykeep.device import approvals
-from waykeep.errors import WaykeepError
+from waykeep.errors import DeviceError, WaykeepError
 from waykeep.formats import bundle
 from waykeep.formats.ids import sha256
 
@@ -56,6 +56,7 @@ FOUND = bundle.load(
     bundle.pack({"algorithm.toml": MANIFEST, "libraries.lock": b"python==3.11\n", "rows.py": b"def run(t, p): ...\n"})
 )
 DAY_MS = 86_400_000
+OTHER_DAYS = ("20160620", "2016-W25-1", "2016W251", "\N{ARABIC-INDIC DIGIT TWO}016-06-20", "2016-06-20\n")
 
 
 def propose(*settings: str, first: str = "2016-06-20", after: str = "2016-06-21", store: str = "") -> Approved:
@@ -92,12 +93,27 @@ def test_another_bundle_than_that_of_the_digest() -> None:
         approvals.propose(FOUND, sha256(b"another"), "2016-06-20", "2016-06-21", "", [])
 
 
-@pytest.mark.parametrize("text", ["", "today", "2016-06-31", "2016-13-01", "20.6.2016", "2016-06-20T10:00", "2016-06"])
+@pytest.mark.parametrize(
+    "text", ["", "today", "2016-06-31", "2016-13-01", "20.6.2016", "2016-06-20T10:00", "2016-06", *OTHER_DAYS]
+)
 def test_text_that_is_no_day(text: str) -> None:
     with refused("date-malformed", "device"):
         propose(first=text)
     with refused("date-malformed", "device"):
         propose(after=text)
+
+
+@pytest.mark.parametrize("after", ["2016-06-20", "2016-06-19", "2001-01-01"])
+def test_a_window_that_ends_before_it_begins(after: str) -> None:
+    with pytest.raises(DeviceError) as refusal:
+        propose(after=after)
+    assert refusal.value.rule == "window-empty"
+    log = msgspec.structs.replace(LOG, approvals={6: propose()})
+    with refused("window-empty", "device"):
+        approvals.window_of(log, FOUND.digest, "2016-06-20", after)
+    with refused("window-empty", "device"):
+        approvals.window_of(log, FOUND.digest, "2016-06-21", "")  # after what was approved
+    assert "--from lies before --to" in refusal.value.hint
 
 
 @pytest.mark.parametrize("setting", ["", "radius", "radius:50"])

@@ -151,13 +151,21 @@ def test_the_catalogues_line_says_what_the_rows_hold() -> None:
     assert (line.stream, line.writer, line.payload) == ("location", SECRETS.writer_key.public, found.header.payload)
 
 
-def test_of_a_derived_stream_the_newest_is_read() -> None:
+def test_a_derived_result_is_read_whole_or_not_at_all_and_superseded_by_one_that_covers_it() -> None:
     trips = pa.table({"start_ms": [NOW_MS, NOW_MS]})
     data = uploaded(trips, key=STATE_KEY, stream="derived/trips", kind="derived", source="derived")
     found = segments.open_(data, LOG, EPOCHS)
     lines = {name: segments.entry(name, found, 2, window=(NOW_MS, NOW_MS + 10)) for name in ("a", "b")}
-    assert [line.name for line in segments.select(lines, "derived/trips", NOW_MS, NOW_MS + 1)] == ["b"]
-    assert segments.select(lines, "derived/trips", NOW_MS + 11, NOW_MS + 12) == []
+    assert [line.name for line in segments.select(lines, "derived/trips", NOW_MS, NOW_MS + 10)] == ["b"]
+    # A window that it does not lie within gets nothing of it: it cannot be cut.
+    for window in ((NOW_MS + 1, NOW_MS + 10), (NOW_MS, NOW_MS + 9), (NOW_MS + 11, NOW_MS + 12), (0, NOW_MS)):
+        assert segments.select(lines, "derived/trips", *window) == []
+    # A later result over less hides nothing; one over more takes the place of both.
+    lines["narrow"] = segments.entry("narrow", found, 2, window=(NOW_MS + 2, NOW_MS + 4))
+    assert [line.name for line in segments.select(lines, "derived/trips", 0, NOW_MS + 99)] == ["b", "narrow"]
+    lines["wide"] = segments.entry("wide", found, 2, window=(NOW_MS - 5, NOW_MS + 20))
+    assert [line.name for line in segments.select(lines, "derived/trips", 0, NOW_MS + 99)] == ["wide"]
+    assert [line.name for line in segments.select(lines, "derived/trips", NOW_MS, NOW_MS + 10)] == ["b", "narrow"]
     # Its rows have no time and no key of their own: none is left out.
     assert segments.read([(lines["b"], found)], SECRETS.owner, "derived/trips", (), NOW_MS, NOW_MS + 1).equals(trips)
 

@@ -1,0 +1,54 @@
+"""A result's rows for people: a table where it fits the terminal, otherwise one block a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from waykeep.cli import output
+from waykeep.formats.manifest import Field, Integer
+from waykeep.formats.messages import Value
+
+_E7 = 10_000_000
+_ANY_WIDTH = 100_000
+_LAST_MS = 253_402_300_799_999  # the end of the year 9999, after which a date has no four-digit year
+
+
+def show(fields: Sequence[Field], rows: Sequence[dict[str, Value]], console: Console) -> None:
+    """Print rows; where nobody looks (a pipe) always in blocks, whose lines a program can still cut apart."""
+    names = [field.name for field in fields]
+    cells = [[words(field, row[field.name]) for field in fields] for row in rows]
+    shown = output.table(*names)
+    for line in cells:
+        shown.add_row(*map(Text, line))
+    if console.is_terminal and _width(shown, console) <= console.width:
+        console.print(shown)
+        return
+    for line in cells:
+        for name, cell in zip(names, line, strict=True):
+            console.print(f"{name}: {cell}", markup=False, soft_wrap=True)
+        console.print()
+
+
+def words(field: Field, value: Value) -> str:
+    """A value for people: times since 1970 also as a date in UTC, coordinates as degrees with seven decimals.
+
+    What a number is, its name (``..._ms``, ``..._lat_e7``, ``..._lon_e7``) says, and for a time its unit: a duration
+    is no date.
+    """
+    if not isinstance(field.domain, Integer) or isinstance(value, bool) or not isinstance(value, int):
+        return str(value)
+    if field.name.endswith("_ms") and "since 1970" in field.domain.unit and 0 <= value <= _LAST_MS:
+        return f"{value} ({output.when(value)} UTC)"
+    if field.name.endswith(("lat_e7", "lon_e7")):
+        whole, rest = divmod(abs(value), _E7)
+        return f"{'-' if value < 0 else ''}{whole}.{rest:07d}°"
+    return str(value)
+
+
+def _width(shown: Table, console: Console) -> int:
+    return Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), shown).maximum
