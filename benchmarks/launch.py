@@ -1,9 +1,8 @@
 """Launch of a user cloud to its first appraised answer, against starting the same server as a fresh Python process.
 
-Side by side in one run: each round launches a user cloud of a new owner through host and supervisor, then starts the same
-server (``benchmarks/_fresh.py``) with ``python -I``, which imports the same modules and no others. Both are timed until a client
-has appraised fresh evidence. The medians are compared, so that a machine's mood counts for both.
-"""
+Side by side in one run: each round launches a user cloud of a new owner through host and supervisor, then starts the
+same server (``benchmarks/_fresh.py``) with ``python -I``, which imports the same modules and no others. Both are timed
+until a client has appraised fresh evidence. The medians are compared, so that a machine's mood counts for both."""
 
 from __future__ import annotations
 
@@ -46,9 +45,7 @@ def run() -> dict[str, float | str]:
         folder = Path(name)
         folder.chmod(0o711)
         with Stage(folder) as stage:
-            trust = Trust(
-                {"insecure": stage.root}, reference_values(), default_policy(shared_uid=not stage.own_uids)
-            )
+            trust = Trust({"insecure": stage.root}, reference_values(), default_policy(shared_uid=not stage.own_uids))
             for _ in range(ROUNDS + 1):
                 launched.append(_launch(stage, trust))
                 total, imported = _start_fresh()
@@ -72,9 +69,7 @@ def _launch(stage: Stage, trust: Trust) -> float:
         host.put_key_list(1, made.key_list)
         start = time.perf_counter()
         address = host.cloud()
-        with AttestedClient(
-            address, workload=USER_CLOUD, binding=made.secrets.owner, trust=trust, clock=now_ms
-        ):
+        with AttestedClient(address, workload=USER_CLOUD, binding=made.secrets.owner, trust=trust, clock=now_ms):
             return (time.perf_counter() - start) * 1000
     finally:
         host.close()

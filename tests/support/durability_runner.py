@@ -40,7 +40,7 @@ def run(arguments: list[str], output: str, gate: int) -> NoReturn:
             code = end.code if isinstance(end.code, int) else 1
         sys.stdout.flush()
         sys.stderr.flush()
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - the process ends in the next lines
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(code)

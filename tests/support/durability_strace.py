@@ -1,8 +1,7 @@
 """`strace`, attached to a running process: what it did to files and whom it answered, and faults at its n-th call.
 
-A fault is put in by ``strace -e inject``. An error is given back in place of the call; a ``SIGKILL`` is delivered as the
-call is entered, and the call is then not made. So the kill at a call is the kill after the call before it.
-"""
+A fault is put in by ``strace -e inject``. An error is given back in place of the call; a ``SIGKILL`` is delivered as
+the call is entered, and the call is then not made. So the kill at a call is the kill after the call before it."""
 
 from __future__ import annotations
 
@@ -20,7 +19,8 @@ import pytest
 from tests.support.waiting import until
 
 CALLS = (
-    *("openat", "creat", "write", "writev", "pwrite64", "ftruncate", "truncate", "fsync", "fdatasync", "sync_file_range"),
+    *("openat", "creat", "write", "writev", "pwrite64", "ftruncate", "truncate"),
+    *("fsync", "fdatasync", "sync_file_range"),
     *("link", "linkat", "unlink", "unlinkat", "rename", "renameat", "renameat2", "mkdir", "mkdirat", "rmdir"),
     *("chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "sendto", "sendmsg", "exit_group"),
 )
@@ -102,7 +102,8 @@ def require_strace() -> None:
 def attached(pid: int, output: Path, fault: Fault | None = None) -> Iterator[Trace]:
     """Trace a process and all its threads, from when this returns to the end of the context or of the process."""
     inject = ["-e", fault.option] if fault else []
-    command = ["strace", "-f", "-yy", "-s", "0", "-o", output, "-e", f"trace={','.join(CALLS)}", *inject, "-p", str(pid)]
+    traced = f"trace={','.join(CALLS)}"
+    command = ["strace", "-f", "-yy", "-s", "0", "-o", output, "-e", traced, *inject, "-p", str(pid)]
     said = output.with_suffix(".said")
     with open(said, "wb") as errors, subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=errors) as tracer:
         try:
@@ -116,7 +117,7 @@ def attached(pid: int, output: Path, fault: Fault | None = None) -> Iterator[Tra
             try:
                 tracer.wait(10)
             except subprocess.TimeoutExpired:
-                # Told to end while what it traces dies, it waits for ever. The kernel lets go of what a dead one traced.
+                # Told to end while what it traces dies, it waits for ever. The kernel lets go of what it traced.
                 tracer.kill()
                 tracer.wait()
 
@@ -151,9 +152,7 @@ def parse(text: str) -> list[Call]:
     return sorted(found, key=lambda call: call.began)
 
 
-def _call(
-    text: str, nth: int, began: int, ended: int, folders: dict[str, bool], opened: dict[str, str]
-) -> list[Call]:
+def _call(text: str, nth: int, began: int, ended: int, folders: dict[str, bool], opened: dict[str, str]) -> list[Call]:
     match = _CALL.match(text)
     if match is None:
         return []

@@ -77,6 +77,8 @@ def place(path: str, folder: Path) -> str:
             return "owners"
         case ("store", room, *_):
             return room
+        case ("devices", _, "lock") | ("state", "lock"):
+            return ""  # held, never read
         case ("devices", _, "outbox" | "log" as room, *_):
             return room
         case ("devices", _, name):
