@@ -2,7 +2,8 @@
 
 Side by side in one run: each round launches a user cloud of a new owner through host and supervisor, then starts the
 same server (``benchmarks/_fresh.py``) with ``python -I``, which imports the same modules and no others. Both are timed
-until a client has appraised fresh evidence. The medians are compared, so that a machine's mood counts for both."""
+until a client has appraised fresh evidence. The medians are compared, so that a machine's mood counts for both.
+"""
 
 from __future__ import annotations
 
