@@ -50,7 +50,6 @@ class _Process:
     claims: tuple[str, ...]
     writer: asyncio.StreamWriter
     ready: asyncio.Future[int]
-    host_url: str = ""
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -105,19 +104,13 @@ class Node:
         """
         parse_owner_id(owner)
         async with self._locks.setdefault(owner, asyncio.Lock()):
-            running = self._clouds.get(owner)
-            if running is not None and running.host_url == host_url:
-                return Launched(self._listen, running.ready.result(), False)
-            if running is not None:
-                # The host moved; a user cloud knows one address for its life, and its owner's device unlocks the next.
-                self._kill(running)
-                await running.ended.wait()
+            if owner in self._clouds:
+                return Launched(self._listen, self._clouds[owner].ready.result(), False)
             if len(self._clouds) >= self._most:
                 raise SupervisorError("too-many", "found no room for another user cloud on this node", status=503)
             uid = self._claim_home(owner)
             assignment = AssignCloud(owner, str(self._store), host_url, self._listen)
             process = await self._start(USER_CLOUD, owner, SpawnCloud(uid), uid, wire.encode_frame(assignment))
-            process.host_url = host_url
             self._clouds[owner] = process
             if process.ended.is_set():  # it ended between its word and ours
                 del self._clouds[owner]
