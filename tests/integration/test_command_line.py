@@ -180,6 +180,8 @@ def test_pack_publish_show_approve_run_and_the_receipt(shell: Shell, owner: Pers
         assert shell.say("run", digest, code=12).startswith("error: algorithm-not-approved:")
     approved = shell.json("approve", digest, *WINDOW, "--store", "trips")
     assert approved["approval"]["store_as"] == "derived/trips"
+    with unchanged(owner):
+        assert shell.json("approve", digest, *WINDOW, "--store", "trips") == approved
     assert "results: given to you, not kept" in shell.say("approve", digest, *WINDOW)
 
     result = shell.json("run", digest)

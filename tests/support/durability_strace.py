@@ -110,7 +110,10 @@ def attached(pid: int, output: Path, fault: Fault | None = None) -> Iterator[Tra
             attaches = re.compile(rf"Process {pid} attached")
             until(lambda: attaches.search(said.read_text()) or tracer.poll() is not None, "strace attaches")
             if tracer.poll() is not None and not attaches.search(said.read_text()):
-                pytest.fail(f"strace may not trace here (root and CAP_SYS_PTRACE): {said.read_text()}", pytrace=False)
+                status = Path(f"/proc/{pid}/status")
+                state = status.read_text() if status.exists() else "gone"
+                words = "strace may not trace here (root and CAP_SYS_PTRACE), or this process ends:"
+                pytest.fail(f"{words} {said.read_text()}\n{state}", pytrace=False)
             yield Trace(output)
         finally:
             tracer.terminate()

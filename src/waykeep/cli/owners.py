@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +19,7 @@ from waykeep.device import account
 from waykeep.device import audit as audits
 from waykeep.device.approvals import propose
 from waykeep.device.importers import Imported, emission
+from waykeep.device.owner import Paper
 from waykeep.device.profile import Profile
 from waykeep.device.trusting import default_policy
 from waykeep.errors import DeviceError
@@ -51,17 +53,22 @@ def init(
     root = parse_public_key(trust_insecure_root)
     trust = Trust({insecure.PLATFORM: root}, reference_values(), default_policy(shared_uid=shared_uid))
     paths.host_address(host)
+    profile, show = lambda made: Profile(made.owner, host, trust), lambda paper: _show_paper(owner, paper)
     with owner.new_lock() as lock:
-        paper = account.create(owner.folder, lambda made: Profile(made.owner, host, trust), lock, name)
+        account.create(owner.folder, profile, lock, name, show=show)
+
+
+def _show_paper(owner: Owner, paper: Paper) -> None:
     owner_id = owner.folder.profile().owner
     output.banner()
     if owner.json:
         output.show_json({"owner": owner_id, "opening_secret": paper.opening, "rotating_secret": paper.rotating})
-        return
-    output.console.print(f"You are [bold]{owner_id}[/].\n")
-    output.console.print("Write these two on paper, now. They are not shown again, and nobody else has them.")
-    output.console.print(f"  opens everything:      {paper.opening}", soft_wrap=True)
-    output.console.print(f"  takes your id back:    {paper.rotating}", soft_wrap=True)
+    else:
+        output.console.print(f"You are [bold]{owner_id}[/].\n")
+        output.console.print("Write these two on paper, now. They are not shown again, and nobody else has them.")
+        output.console.print(f"  opens everything:      {paper.opening}", soft_wrap=True)
+        output.console.print(f"  takes your id back:    {paper.rotating}", soft_wrap=True)
+    sys.stdout.flush()  # seen, not only written, before the keystore is kept
 
 
 def import_(files: Annotated[list[Path], Parameter(help="e-mission dumps (JSON).")], *, owner: Owner = Owner()) -> None:

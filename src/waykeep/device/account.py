@@ -42,11 +42,20 @@ def now_ms() -> int:
 
 
 def create(
-    folder: Folder, profile_of: Callable[[Secrets], Profile], lock: Lock, name: str, clock: Clock = now_ms
+    folder: Folder,
+    profile_of: Callable[[Secrets], Profile],
+    lock: Lock,
+    name: str,
+    clock: Clock = now_ms,
+    show: Callable[[Paper], None] = lambda paper: None,
 ) -> Paper:
-    """Make an owner: keys on this device first, then registered at the host. Returns what goes on paper, once.
+    """Make an owner: registered at the host first, then kept on this device. Returns what goes on paper, once.
 
-    Where the host does not take all of it, nothing is left on the device, and a repetition makes another owner.
+    The keystore comes last: with it the device has an owner, whose paper was shown. Before that nothing is lost with
+    the keys, so where this fails or is cut off, a repetition makes another owner.
+
+    Args:
+        show: Shows the paper, before anything depends on it.
 
     Raises:
         DeviceError: ``folder-in-use``; HostError.
@@ -55,8 +64,9 @@ def create(
     profile = profile_of(made.secrets)
     folder.create(profile)
     try:
-        save(folder.keystore, made.secrets, lock)
         _register(profile, made)
+        show(made.paper)
+        save(folder.keystore, made.secrets, lock)
     except BaseException:
         folder.discard()
         raise
@@ -253,8 +263,8 @@ class Account:
     # -- algorithms ----------------------------------------------------------------------------------------------------
 
     def approve(self, approval: Approved) -> int:
-        """Append an approval; its number in the owner log."""
-        return self._chain.append(approval)
+        """Append an approval, unless it stands already; its number in the owner log."""
+        return self._chain.approve(approval)
 
     def run(self, digest: Digest, parameters: dict[str, Value], from_ms: int, to_ms: int) -> RunResult:
         """Run an approved algorithm; rows and a receipt that was checked.

@@ -8,6 +8,7 @@ import msgspec
 
 from waykeep.authority import ownerlog
 from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.statements import Approved
 from waykeep.device import files, owner
 from waykeep.device.hostclient import HostClient
 from waykeep.device.keystore import Secrets
@@ -16,7 +17,7 @@ from waykeep.errors import DeviceError, WaykeepError
 from waykeep.formats import agefile
 from waykeep.formats.ids import numbered, sha256
 from waykeep.formats.messages import Head
-from waykeep.formats.wire import MIB
+from waykeep.formats.wire import MIB, encode_json
 
 ATTEMPTS = 8
 
@@ -63,6 +64,17 @@ class OwnerChain:
         if data is None:
             return None
         return b"" if known else data, agefile.open_(data, [self._secrets.log], limit=MIB, what="an owner-log entry")
+
+    def approve(self, approval: Approved) -> int:
+        """Append an approval; its number.
+
+        Where the newest of this algorithm says the same already, that one stands: a repetition may not know of it.
+        """
+        known = self.state().approvals
+        newest = max((number for number, a in known.items() if a.algorithm == approval.algorithm), default=None)
+        if newest is not None and encode_json(known[newest]) == encode_json(approval):
+            return newest
+        return self.append(approval)
 
     def append(self, body: object) -> int:
         """Append an entry to the owner log; where another device was faster, sign it again on the new head."""

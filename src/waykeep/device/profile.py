@@ -67,8 +67,13 @@ class Folder:
         return self.path / "log"
 
     def create(self, profile: Profile) -> None:
-        """Raises: DeviceError: ``folder-in-use``."""
-        if self.keystore.exists() or (self.path / "profile.json").exists():
+        """Make the folder of a new owner. A profile alone is what was left of one who was never made whole.
+
+        Raises:
+            DeviceError: ``folder-in-use``.
+        """
+        kept = (self.keystore, self.path / "heads.json", *self.outbox.glob("*"), *self.log.glob("*"))
+        if any(path.exists() for path in kept):
             raise DeviceError(
                 "folder-in-use",
                 "found an owner in this folder already",

@@ -12,9 +12,11 @@ from pathlib import Path, PurePath
 
 from tests.support.durability_strace import ANSWERS, Call, Fault
 
-KINDS = ("EIO", "kill")
+KINDS = ("fail", "kill")
+TAKING_SPACE = frozenset({"make unnamed", "create", "write", "link", "mkdir"})
+"""Calls that fail for want of space; the others by an error of the disk."""
 SERVERS = ("host", "cloud")
-HELD_US = 5_000_000
+HELD_US = 2_000_000
 _PASSING = ("host.log", "supervisor.log", "temporary", "supervisor.sock")
 _OF_DEVICE = {"heads.json": "heads", "profile.json": "profile", "keystore.age": "keystore"}
 
@@ -109,7 +111,8 @@ def injections(calls: Iterable[Call], process: str, verb: str, folder: Path) -> 
             if process in SERVERS and call.verb == "write" and last is not None and place(last.path, folder) == where:
                 # Another thread writes a log, and would be killed at that. The same kill, told by the call before:
                 kill = Held(last.name, last.nth)
-            found.append(Injection(point, "EIO", Fault(call.name, call.nth, "EIO")))
+            error = "ENOSPC" if call.verb in TAKING_SPACE else "EIO"
+            found.append(Injection(point, "fail", Fault(call.name, call.nth, error)))
             found.append(Injection(point, "kill", kill))
             last = call
     return list(dict.fromkeys(found))
@@ -125,7 +128,7 @@ def hits(calls: Iterable[Call], injection: Injection, folder: Path) -> list[Poin
             continue
         if isinstance(fault, Held):
             found += [wanted] if not call.error and where == wanted.place.removeprefix("after ") else []
-        elif call.injected if injection.kind == "EIO" else call.error == "killed":
+        elif call.injected if injection.kind == "fail" else call.error == "killed":
             found.append(Point(wanted.process, wanted.verb, call.verb, where))
     return found
 
@@ -144,5 +147,5 @@ def table(lines: Lines) -> list[str]:
 
 
 def _row(process: str, call: str, where: str, line: Line) -> str:
-    counts = f"{line.hit['EIO']:>7}{line.hit['kill']:>7}{line.lost:>6}{line.doubled:>8}{line.staging:>8}"
+    counts = f"{line.hit['fail']:>7}{line.hit['kill']:>7}{line.lost:>6}{line.doubled:>8}{line.staging:>8}"
     return f"{process:<11}{call:<14}{where:<20}{counts}{line.processes:>10}"

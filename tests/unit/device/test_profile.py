@@ -6,6 +6,7 @@ import resource
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.people import refused
@@ -37,13 +38,30 @@ def test_what_was_created_is_read(folder: Folder) -> None:
 
 def test_a_folder_of_another_owner_is_not_taken(folder: Folder) -> None:
     folder.create(PROFILE)
-    with refused("folder-in-use", "device"):
-        folder.create(PROFILE)
-    (folder.path / "profile.json").unlink()
     folder.keystore.write_bytes(b"secrets")
     with refused("folder-in-use", "device"):
         folder.create(PROFILE)
+    (folder.path / "profile.json").unlink()
+    with refused("folder-in-use", "device"):
+        folder.create(PROFILE)
     assert folder.keystore.read_bytes() == b"secrets"
+
+
+@pytest.mark.parametrize("name", ["heads.json", "log/0000000000", "outbox/a.queued"])
+def test_a_folder_whose_keystore_was_lost_is_not_taken(name: str, folder: Folder) -> None:
+    folder.create(PROFILE)
+    (folder.path / name).write_bytes(b"kept")
+    with refused("folder-in-use", "device"):
+        folder.create(PROFILE)
+    assert (folder.path / name).read_bytes() == b"kept"
+
+
+def test_a_folder_whose_owner_was_never_made_whole_is_taken(folder: Folder) -> None:
+    """A profile alone is there: whoever wrote it was cut off before the keystore, and no paper was shown."""
+    folder.create(PROFILE)
+    other = msgspec.structs.replace(PROFILE, host="http://127.0.0.1:9")
+    folder.create(other)
+    assert folder.profile() == other
 
 
 def test_what_is_discarded_is_gone(folder: Folder) -> None:

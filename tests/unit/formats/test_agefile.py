@@ -72,19 +72,19 @@ def test_another_secret_does_not_open_it() -> None:
         opened(SEALED, OTHER_SECRET)
 
 
-@pytest.mark.parametrize("at", range(len(SHORT)))
-def test_one_changed_byte_gives_no_plaintext(at: int) -> None:
-    changed = SHORT[:at] + bytes([SHORT[at] ^ 1]) + SHORT[at + 1 :]
-    with pytest.raises(FormatError) as caught:
-        opened(changed)
-    assert caught.value.rule in ("age-malformed", "age-header-too-large", "age-not-ours")
+# Loops, not parameters: age adds a stanza of random length, and the number of tests is not to depend on that.
+def test_one_changed_byte_gives_no_plaintext() -> None:
+    for at in range(len(SHORT)):
+        with pytest.raises(FormatError) as caught:
+            opened(SHORT[:at] + bytes([SHORT[at] ^ 1]) + SHORT[at + 1 :])
+        assert caught.value.rule in ("age-malformed", "age-header-too-large", "age-not-ours"), at
 
 
-@pytest.mark.parametrize("cut", range(0, len(SEALED), 97))
-def test_a_file_cut_anywhere_gives_no_plaintext(cut: int) -> None:
-    with pytest.raises(FormatError) as caught:
-        opened(SEALED[:cut])
-    assert caught.value.rule in ("age-malformed", "age-header-too-large", "age-not-ours")
+def test_a_file_cut_anywhere_gives_no_plaintext() -> None:
+    for cut in range(0, len(SEALED), 97):
+        with pytest.raises(FormatError) as caught:
+            opened(SEALED[:cut])
+        assert caught.value.rule in ("age-malformed", "age-header-too-large", "age-not-ours"), cut
 
 
 def test_a_file_with_more_behind_it_gives_no_plaintext() -> None:
