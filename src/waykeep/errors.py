@@ -95,3 +95,9 @@ class HostError(WaykeepError):
     """The host refuses, or cannot be reached."""
 
     family, exit_code = "host", 19
+
+
+class WitnessError(WaykeepError):
+    """The witness does not sign this."""
+
+    family, exit_code = "witness", 20

@@ -32,13 +32,14 @@ from waykeep.attestation import evidence as evidence_format
 from waykeep.attestation import insecure, ratls
 from waykeep.attestation.appraisal import AttestationResult, Expectation, Policy, ReferenceValues, appraise
 from waykeep.attestation.claims import Claims
-from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD, Evidence, PlatformEvidence, SignerBinding
+from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD, Evidence, PlatformEvidence
 from waykeep.attestation.verifier import verify
 from waykeep.authority import dsse
 from waykeep.channel import trust as trusting
 from waykeep.channel.tls import new_key
 from waykeep.channel.trust import Trust
 from waykeep.errors import AttestationError, WaykeepError
+from waykeep.formats import agefile
 from waykeep.formats.ids import sha256
 from waykeep.formats.messages import Appraisal
 from waykeep.formats.wire import encode_json
@@ -178,14 +179,23 @@ def test_workload_evidence_by_a_key_that_was_not_quoted_is_refused() -> None:
 def test_quote_over_another_signing_key_is_refused() -> None:
     """The thief puts their own key beside a genuine quote and signs the workload evidence with it."""
     genuine, thief = NODE.platform(), key("thief")
-    platform = msgspec.structs.replace(genuine, binding=SignerBinding(thief.public, genuine.binding.time_ms))
+    platform = msgspec.structs.replace(genuine, binding=msgspec.structs.replace(genuine.binding, key=thief.public))
     with refused("signer-not-quoted", AttestationError):
         judge(evidence_format.encode(Evidence(platform, NODE.workload(CLAIMS, thief))))
 
 
+def test_quote_over_another_node_is_refused() -> None:
+    """The operator puts the recipient of a key of theirs beside a genuine quote, to be sent what a user cloud seals."""
+    genuine = NODE.platform()
+    swapped = msgspec.structs.replace(genuine.binding, node=agefile.generate()[1])
+    platform = msgspec.structs.replace(genuine, binding=swapped)
+    with refused("signer-not-quoted", AttestationError):
+        judge(evidence_format.encode(Evidence(platform, NODE.workload(CLAIMS))))
+
+
 def test_old_quote_with_a_newer_time_beside_it_is_refused() -> None:
     genuine = Installation(quoted_ms=NOW_MS - 10**9).platform()
-    platform = msgspec.structs.replace(genuine, binding=SignerBinding(genuine.binding.key, NOW_MS))
+    platform = msgspec.structs.replace(genuine, binding=msgspec.structs.replace(genuine.binding, time_ms=NOW_MS))
     with refused("signer-not-quoted", AttestationError):
         judge(evidence_format.encode(Evidence(platform, NODE.workload(CLAIMS))))
 

@@ -19,7 +19,7 @@ from tests.unit.builders import NOW_MS, Owner, a_line, a_record, an_approval, an
 from waykeep.authority import dsse, journal
 from waykeep.authority.journal import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.statements import (
+from waykeep.authority.records import (
     HEAD_TYPE,
     JOURNAL_TYPE,
     Detail,
@@ -27,8 +27,8 @@ from waykeep.authority.statements import (
     JournalObject,
     RunDone,
     SegmentsAccepted,
-    StateKeyNamed,
 )
+from waykeep.authority.statements import StateKeyNamed
 from waykeep.errors import AuthorityError, FormatError, VaultError, WaykeepError
 from waykeep.formats import agefile
 from waykeep.formats.ids import b64, numbered, sha256
@@ -73,7 +73,9 @@ TWO = fold(SECOND, before=ONE)
 def test_records_of_a_named_state_key_are_folded() -> None:
     assert (list(TWO.segments), list(TWO.runs)) == (["a.age"], ["r" * 22])
     assert TWO.head == Head(1, sha256(SECOND.envelope.encode()))
-    assert TWO.order == (FIRST.detail, SECOND.detail)
+    digests = [sha256(item.envelope.encode()) for item in (FIRST, SECOND)]
+    assert [TWO.digest_at(number) for number in range(3)] == [*digests, None]
+    assert TWO.places == {"a.age": 0}
 
 
 # -- journal-order -----------------------------------------------------------------------------------------------------
@@ -221,7 +223,7 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 @pytest.fixture
 def reader(store: DirectoryStore) -> Reader:
-    return Reader(store, ANNA.id, ANNA.log_secret)
+    return Reader(store, ANNA.id, (ANNA.log_secret,))
 
 
 @pytest.fixture
@@ -234,7 +236,7 @@ def written(store: DirectoryStore) -> JournalState:
 
 
 def a_journal(store: DirectoryStore, owner: Owner = ANNA) -> Journal:
-    return Journal(store, owner.id, owner.state_key, owner.log_recipients, os.urandom)
+    return Journal(store, owner.id, owner.state_key, os.urandom)
 
 
 def place(number: int) -> str:
@@ -249,14 +251,14 @@ def test_a_taken_number_stops_the_second_instance(store: DirectoryStore, written
     one = a_journal(store).append(written, ANNA.state, accepted("c.age"))
     with refused("journal-taken", VaultError):
         a_journal(store).append(written, ANNA.state, accepted("d.age"))
-    assert Reader(store, ANNA.id, ANNA.log_secret).journal(EMPTY, ANNA.state) == one
+    assert Reader(store, ANNA.id, (ANNA.log_secret,)).journal(EMPTY, ANNA.state) == one
 
 
 def test_what_the_rules_refuse_never_reaches_the_store(store: DirectoryStore, written: JournalState) -> None:
     before = store.names(f"owners/{ANNA.id}/journal")
     with refused("journal-repeat"):
         a_journal(store).append(written, ANNA.state, accepted("a.age"))
-    stranger = Journal(store, ANNA.id, key("thief"), ANNA.log_recipients, os.urandom)
+    stranger = Journal(store, ANNA.id, key("thief"), os.urandom)
     with refused("journal-signer"):
         stranger.append(written, ANNA.state, accepted("c.age"))
     assert store.names(f"owners/{ANNA.id}/journal") == before
@@ -276,7 +278,7 @@ def test_object_that_is_not_for_the_log_recipient_is_refused(
     store: DirectoryStore, reader: Reader, written: JournalState
 ) -> None:
     store.put_new(place(3), agefile.seal(encode_json(FIRST), BERT.log_recipients))
-    with refused("age-not-ours"):
+    with refused("log-secret-missing", VaultError):
         reader.journal(EMPTY, ANNA.state)
 
 
@@ -315,7 +317,7 @@ def test_owner_log_is_read_up_to_what_the_device_knows(reader: Reader) -> None:
 
 def test_no_owner_log_is_refused(tmp_path: Path) -> None:
     with refused("owner-log-missing", VaultError):
-        Reader(DirectoryStore(tmp_path), ANNA.id, ANNA.log_secret).owner_log(None, ANNA.state.head)
+        Reader(DirectoryStore(tmp_path), ANNA.id, (ANNA.log_secret,)).owner_log(None, ANNA.state.head)
 
 
 def test_owner_log_without_its_newest_entry_is_refused(store: DirectoryStore, reader: Reader) -> None:
@@ -338,7 +340,7 @@ def test_longer_owner_log_without_the_entry_that_the_device_knows_is_refused(
         store.put_new(f"owners/{fork.id}/owner-log/{numbered(number)}", agefile.seal(envelope, fork.log_recipients))
     number = fork.state.head.number - 2
     with refused("owner-log-forked", VaultError):
-        Reader(store, fork.id, fork.log_secret).owner_log(None, Head(number, sha256(shown)))
+        Reader(store, fork.id, (fork.log_secret,)).owner_log(None, Head(number, sha256(shown)))
 
 
 def test_epoch_statement_that_the_owner_log_does_not_name_is_refused(store: DirectoryStore, reader: Reader) -> None:

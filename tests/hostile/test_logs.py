@@ -23,15 +23,21 @@ from tests.unit.device.test_owner_chain import Host
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS
 from waykeep.authority import dsse, journal, ownerlog
 from waykeep.authority.journal import EMPTY
-from waykeep.authority.statements import JOURNAL_TYPE, OWNER_ENTRY_TYPE, JournalObject, SegmentsAccepted, StateKeyNamed
-from waykeep.device.chain import OwnerChain, remember
+from waykeep.authority.records import JOURNAL_TYPE, JournalObject, SegmentsAccepted
+from waykeep.authority.statements import OWNER_ENTRY_TYPE, StateKeyNamed
+from waykeep.device import keystore
+from waykeep.device.chain import OwnerChain
+from waykeep.device.heads import remember
 from waykeep.device.hostclient import HostClient
+from waykeep.device.keyring import Keyring
+from waykeep.device.keystore import KeyFile
 from waykeep.device.owner import entry_after
 from waykeep.device.profile import Folder
 from waykeep.errors import AuthorityError, DeviceError
 from waykeep.formats import agefile
 from waykeep.formats.ids import numbered, sha256
-from waykeep.formats.messages import Head
+from waykeep.formats.messages import Head, Listing
+from waykeep.formats.wire import encode_json
 
 T = TypeVar("T")
 ANNA, BERT = an_owner("anna"), an_owner("bert")
@@ -145,7 +151,9 @@ def folder(tmp_path: Path) -> Folder:
 @pytest.fixture
 def device(host: Host, folder: Folder) -> Iterator[OwnerChain]:
     client = HostClient(f"http://127.0.0.1:{host.server_port}", LOG.owner, SECRETS.device_key)
-    yield OwnerChain(folder, client, SECRETS, lambda: NOW_MS)
+    lock = KeyFile(folder.path / "owner.key", create=True)
+    keystore.save(folder.keystore, SECRETS, lock)
+    yield OwnerChain(folder, client, Keyring(folder, lock))
     client.close()
 
 
@@ -158,8 +166,6 @@ def test_a_shorter_owner_log_is_refused_and_nothing_is_forgotten(
     before = folder.heads()
     with refused("owner-log-rewound", DeviceError):
         device.state()
-    with refused("owner-log-rewound", DeviceError):
-        device.append(StateKeyNamed(THIEF.public))
     assert (folder.heads(), host.puts) == (before, 0)
     host.entries = whole
     assert device.state().head == before.owner
@@ -182,13 +188,18 @@ def test_another_owner_log_of_the_same_length_and_longer_is_refused(
     assert not (folder.log / numbered(at)).exists()
 
 
-def test_an_entry_put_by_the_host_is_refused_and_leaves_no_copy(device: OwnerChain, host: Host, folder: Folder) -> None:
-    """It knows the public recipients, and so can put what the device opens; it cannot sign."""
+def test_an_entry_put_by_the_host_is_none_and_leaves_no_copy(device: OwnerChain, host: Host, folder: Folder) -> None:
+    """It knows the public recipients, and so can put what the device opens; it cannot sign: that is no entry."""
     number = len(OWNER.entries)
     state = ownerlog.fold(ownerlog.begin(SECRETS.owner, OWNER.entries[0]), OWNER.entries[1:])
     forged = entry_after(state.owner, state.head, NOW_MS, StateKeyNamed(THIEF.public), THIEF)
     assert dsse.peek(forged, OWNER_ENTRY_TYPE).signer == THIEF.public
     host.entries[numbered(number)] = agefile.seal(forged, LOG.log_recipients())
+    host.entries["owner-log"] = encode_json(Listing(tuple(sorted(host.entries)), more=False))
+    assert device.state() == state
+    assert device.blocked == number
+    assert not (folder.log / numbered(number)).exists()
+    # Where the device has seen an entry, it is not taken for the end.
+    remember(folder, owner=Head(number, sha256(b"seen")))
     with refused("log-signer", AuthorityError):
         device.state()
-    assert not (folder.log / numbered(number)).exists()

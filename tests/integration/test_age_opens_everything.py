@@ -103,6 +103,6 @@ def test_the_log_key_opens_no_data_and_the_epoch_key_no_log(uploaded: Person) ->
     (segment,) = uploaded.path("segments", "").iterdir()
     (record,) = uploaded.path("journal", "").iterdir()
     secrets = uploaded.secrets
-    assert age(secrets.log, segment).returncode != 0
+    assert age(secrets.logs[-1], segment).returncode != 0
     assert age(secrets.epochs["1"], record).returncode != 0
     assert age(secrets.queue, segment).returncode != 0

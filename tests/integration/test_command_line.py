@@ -145,7 +145,7 @@ def test_import_upload_status_and_audit(shell: Shell, owner: Person) -> None:
     assert f"owner {owner.owner}, on platform insecure; 0 segments wait" in shell.say("status")
 
     lines = shell.json("audit")
-    assert [line["chain"] for line in lines] == ["owner log"] * 6 + ["journal"]
+    assert [line["chain"] for line in lines] == ["owner log"] * 7 + ["journal"]
     said = shell.say("audit")
     assert "Every signature, chain and receipt in these logs was checked" in said
 

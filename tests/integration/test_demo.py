@@ -20,6 +20,7 @@ REFUSED = {
     "a user cloud with another measurement": "workload-measurement-unknown",
     "one owner knocking at the other's user cloud": "foreign-request",
     "a segment forged by the host": "signer-unknown",
+    "a host that rewinds a user cloud": "journal-behind",
 }
 
 
@@ -58,7 +59,8 @@ def test_the_summary_holds_what_it_should(shown: tuple[Path, str]) -> None:
     assert all(run["receipt_valid"] and run["rows_in"] > 0 and run["ms"] > 0 for run in found["runs"])
     assert found["stored_back"] == 4
     assert {line["what"]: line["error"] for line in found["refusals"]} == REFUSED
-    assert found["launch_ms"] > 0
+    assert found["launch_ms"] > 0 and found["wake_ms"] > 0
+    assert found["spends"] == 2
     assert found["upload_points_per_s"] > 0
 
 

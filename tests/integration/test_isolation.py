@@ -150,11 +150,33 @@ def test_no_socket_of_supervisor_or_preloaded_parent_was_inherited(living: Livin
 
 def test_environment_and_arguments_hold_nothing_of_the_owner(living: Living) -> None:
     secrets = living.owner.secrets
-    telling = [living.owner.owner, secrets.log, *secrets.epochs.values(), algorithms.slow()[0].digest]
+    telling = [living.owner.owner, *secrets.logs, *secrets.epochs.values(), algorithms.slow()[0].digest]
     for process in living.all:
         assert process.environment().keys() <= {"PATH", "LANG", "LC_CTYPE", "TMPDIR"}
         told = (process.path / "environ").read_bytes() + (process.path / "cmdline").read_bytes()
         assert not [text for text in telling if text.encode() in told]
+
+
+def test_the_node_s_key_is_in_the_supervisor_and_in_nothing_that_it_forked(living: Living) -> None:
+    stage = living.owner.stage
+    secret = (stage.state / "node-key").read_bytes().strip()
+    assert (stage.state / "node-key").stat().st_mode & 0o777 == 0o600
+    assert holds(stage.supervisor_pid, secret), "else what follows says nothing"
+    for process in (stage.parent(), *living.all):
+        assert not holds(process.pid, secret), process
+
+
+def holds(pid: int, secret: bytes) -> bool:
+    """Whether the writable memory of a process holds these bytes."""
+    with open(f"/proc/{pid}/mem", "rb", 0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            span, rights = line.split()[:2]
+            if rights.startswith("rw"):
+                first, last = (int(end, 16) for end in span.split("-"))
+                memory.seek(first)
+                if secret in memory.read(last - first):
+                    return True
+    return False
 
 
 def test_a_user_cloud_s_uid_reaches_its_owner_s_folder_and_no_other(living: Living, owners: Owners) -> None:

@@ -18,7 +18,7 @@ from tests.support.processes import Process
 from tests.support.stages import ROOT, Watched, kill
 from tests.support.waiting import until
 from waykeep.algorithm.front import IDLE_S
-from waykeep.authority.statements import RunDone
+from waykeep.authority.records import RunDone
 from waykeep.device import audit
 from waykeep.device.account import Account
 from waykeep.errors import WaykeepError
@@ -107,7 +107,7 @@ def test_a_user_cloud_killed_during_runs_loses_and_doubles_nothing(stage: Watche
         stage.forgets(owner.owner)
         device.disconnect()
         device.status()
-    receipts = [detail.receipt.encode() for detail in owner.journal().order if isinstance(detail, RunDone)]
+    receipts = [detail.receipt.encode() for detail in owner.details() if isinstance(detail, RunDone)]
     assert acknowledged <= set(receipts) and len(receipts) == len(set(receipts))
     assert {path.name for path in owner.path("segments", "").iterdir()} == set(owner.journal().segments)
     assert outcomes["cut"] > 0, outcomes

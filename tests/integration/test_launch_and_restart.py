@@ -14,6 +14,7 @@ from waykeep.demo.stage import answers
 from waykeep.device import audit
 from waykeep.device.account import Account
 from waykeep.errors import ChannelError
+from waykeep.formats import agefile
 from waykeep.formats.messages import Address
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(not ROOT, reason="finds user clouds by their uids")]
@@ -118,6 +119,27 @@ def test_with_a_killed_supervisor_all_it_forked_is_gone_and_a_restarted_node_ser
                 assert device.rows("location", 0, SOME_DAY_MS + 10_000).num_rows == 7
                 assert audit.read(device)
         assert [stage.cloud(person.owner).uid for person in people] == uids
+
+
+def test_a_restarted_node_keeps_its_key_and_one_that_lost_it_is_a_new_node() -> None:
+    with running() as stage:
+        person = Person(stage, "one")
+
+        def node() -> str:
+            with person.account() as device:
+                device.status()
+                return device.appraised.node
+
+        first, root = node(), stage.root
+        assert first == agefile.recipient_of((stage.state / "node-key").read_text().strip())
+        for lost in (False, True):
+            stage.kill_supervisor()
+            until(lambda: not stage.supervised(), "all that it forked is gone", 2)
+            if lost:
+                (stage.state / "node-key").unlink()
+            stage.start_supervisor()
+            assert (node() == first) != lost
+            assert stage.root == root
 
 
 def test_a_supervisor_whose_parent_process_dies_ends_and_does_not_pretend(owner: Person) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.support import algorithms
 from tests.support.fixtures import Owners
 from tests.support.people import DAY_MS, SOME_DAY_MS, Person, unchanged
-from waykeep.authority.statements import RunDone, SegmentsAccepted
+from waykeep.authority.records import RunDone, SegmentsAccepted
 from waykeep.device import audit
 from waykeep.device.importers import Imported, emission
 from waykeep.device.receipts import open_receipt
@@ -164,7 +164,7 @@ def test_the_newest_result_is_the_one_that_is_read(owner: Person) -> None:
 
 
 def _details(owner: Person) -> tuple[object, ...]:
-    return owner.journal().order
+    return tuple(owner.details())
 
 
 def test_an_algorithm_that_fails_tells_its_owner_where_and_nothing_of_the_data(owner: Person) -> None:

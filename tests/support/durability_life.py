@@ -23,7 +23,7 @@ from tests.support import algorithms, durability_runner
 from tests.support.stages import Watched
 from waykeep.authority import journal
 from waykeep.authority.journal import JournalState
-from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.ownerstate import OwnerState
 from waykeep.device import keystore
 from waykeep.device.importers import emission
 from waykeep.device.keystore import KeyFile, Secrets
@@ -34,7 +34,7 @@ from waykeep.formats import agefile, streams, table
 from waykeep.formats.ids import OwnerId, numbered, parse_object, sha256
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import MIB
-from waykeep.vault import segments
+from waykeep.vault import catalogue, segments
 from waykeep.vault.objects import Reader
 from waykeep.vault.segments import EpochKey
 from waykeep.vault.store import DirectoryStore
@@ -120,11 +120,14 @@ class Held:
 
 @dataclass
 class Amiss:
-    """Counts of what must not be: acknowledged and not there, there twice, a rest of writing."""
+    """Counts of what must not be: acknowledged and not there, there twice, a rest of writing; spends beyond a grant, an
+    owner whom nothing helps."""
 
     lost: int = 0
     doubled: int = 0
     staging: list[str] = field(default_factory=list)
+    beyond: int = 0
+    stuck: int = 0
 
 
 class Life:
@@ -138,21 +141,21 @@ class Life:
     def __init__(
         self, stage: Watched, commands: Commands, recordings: Recordings, number: int, bundle: str = "slow"
     ) -> None:
-        self._stage, self._commands, self._recordings = stage, commands, recordings
+        self.stage, self._commands, self._recordings = stage, commands, recordings
         self.folder, self.key_file = Folder(stage.devices / f"{number}"), stage.devices / f"{number}.key"
         self.bundle, archive = algorithms.slow(bundle)
         self._packed = recordings.folder / f"{bundle}.tar"
         self._packed.write_bytes(archive)
         self._output = recordings.folder / "output"
         self.acknowledged: set[str] = set()
-        self._tries: Counter[str] = Counter()
+        self.tries: Counter[str] = Counter()
         self._receipts: list[str] = []
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
     def arguments(self, verb: str) -> list[str]:
         who = ["--home", str(self.folder.path), "--key-file", str(self.key_file)]
-        host, root = self._stage.host_url, f"--trust-insecure-root={self._stage.root}"
+        host, root = self.stage.host_url, f"--trust-insecure-root={self.stage.root}"
         return {
             "init": ["init", "--host", host, root, *who],
             "publish": ["algo", "publish", str(self._packed), "--host", host],
@@ -168,7 +171,7 @@ class Life:
 
     def start(self, verb: str, *, held: bool = False) -> int:
         """Start a verb; the pid of its process."""
-        self._tries[verb] += 1
+        self.tries[verb] += 1
         return self._commands.start(self.arguments(verb), self._output, held=held)
 
     def go(self) -> None:
@@ -180,11 +183,15 @@ class Life:
         assert "Traceback" not in self.said, f"{verb} ended by an error that nobody typed:\n{self.said}"
         if code == 0 or (verb == "init" and self._made()):
             self.acknowledged.add(verb)
-            if verb == "run":
-                answer = self.answer()
-                assert answer["rows"] == [{"rows": 10}]
-                self._receipts.append(json.dumps(answer["receipt"], sort_keys=True))
+            self._take(verb)
         return code == 0
+
+    def _take(self, verb: str) -> None:
+        """Keep what was answered."""
+        if verb == "run":
+            answer = self.answer()
+            assert answer["rows"] == [{"rows": 10}]
+            self._receipts.append(json.dumps(answer["receipt"], sort_keys=True))
 
     def _made(self) -> bool:
         """Whether an `init` that did not end well made an owner: only one whose paper was shown."""
@@ -216,23 +223,28 @@ class Life:
 
     @property
     def home(self) -> Path:
-        return self._stage.store / "owners" / self.owner
+        return self.stage.store / "owners" / self.owner
 
     def _secrets(self) -> Secrets:
         return keystore.load(self.folder.keystore, KeyFile(self.key_file))
 
+    def _opening(self) -> tuple[tuple[str, ...], dict[str, str]]:
+        """Secrets of the logs, oldest first, and of epochs."""
+        secrets = self._secrets()
+        return secrets.logs, secrets.epochs
+
     def held(self) -> Held:
         """What the store holds, from its files and the owner's keys alone."""
-        secrets, store = self._secrets(), DirectoryStore(self._stage.store)
-        reader = Reader(store, self.owner, secrets.log)
+        (logs, secrets), store = self._opening(), DirectoryStore(self.stage.store)
+        reader = Reader(store, self.owner, logs)
         inception = (self.home / "owner-log" / numbered(0)).read_bytes()
-        first = Head(0, sha256(agefile.open_(inception, [secrets.log], limit=MIB, what="an inception")))
+        first = Head(0, sha256(agefile.open_(inception, list(logs), limit=MIB, what="an inception")))
         log = reader.owner_log(None, first)
         happened = reader.journal(journal.EMPTY, log)
-        epochs = {n: EpochKey(n, secrets.epochs[str(n)], e.recipient) for n, e in reader.epochs(log).items()}
+        epochs = {n: EpochKey(n, secrets[str(n)], e.recipient) for n, e in reader.epochs(log).items()}
         rows, recorded = dict[str, list[dict[str, Any]]](), Counter[str]()
         for stream in {line.stream for line in happened.segments.values()}:
-            lines = segments.select(happened.segments, stream, *ALWAYS)
+            lines = catalogue.select(happened, stream, *ALWAYS)
             parts = [(e, segments.open_((self.home / "segments" / e.name).read_bytes(), log, epochs)) for e in lines]
             rows[stream] = _sorted(segments.read(parts, self.owner, stream, (), *ALWAYS))
             recorded[stream] = sum(line.rows_new for line in lines)
@@ -269,7 +281,7 @@ class Life:
         receipts = Counter(_text(run.receipt) for run in held.journal.runs.values())
         amiss.lost += sum(receipts[receipt] == 0 for receipt in self._receipts)
         amiss.doubled += sum(count - 1 for count in receipts.values())
-        amiss.doubled += max(0, receipts.total() - self._tries["run"])
+        amiss.doubled += max(0, receipts.total() - self.tries["run"])
         if self._receipts:
             amiss.lost += held.rows.get(DERIVED) != [{"rows": 10}]
         return amiss
@@ -286,7 +298,8 @@ class Life:
         streams_[DERIVED] = len(held.rows[DERIVED])  # a run whose answer nobody got was kept as well
         assert streams_ == expected and status["waiting"] == 0, status
         assert {s: held.rows[s] for s in self._recordings.rows} == self._recordings.rows
-        assert sum(line["chain"] == "journal" for line in audit) == len(held.journal.order)
+        assert held.journal.head is not None
+        assert sum(line["chain"] == "journal" for line in audit) == held.journal.head.number + 1
         self._check_device(held)
         amiss.staging += self.rests(held)
         return amiss
@@ -312,7 +325,7 @@ class Life:
                     if known:
                         continue
                 found.append(path)
-        return [str(path.relative_to(self._stage.folder)) for path in found]
+        return [str(path.relative_to(self.stage.folder)) for path in found]
 
 
 def _sorted(rows: pa.Table) -> list[dict[str, Any]]:

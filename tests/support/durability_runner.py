@@ -18,9 +18,9 @@ from typing import NoReturn
 def preload() -> None:
     """Import what verbs import when they are used."""
     from waykeep.algorithm import author
-    from waykeep.cli import algo, main, output, owners
+    from waykeep.cli import algo, grants, identity, main, output, owners, witnesses
 
-    assert all((author, algo, main, output, owners))
+    assert all((author, algo, grants, identity, main, output, owners, witnesses))
 
 
 def run(arguments: list[str], output: str, gate: int) -> NoReturn:

@@ -27,6 +27,10 @@ CALLS = (
 ANSWERS = ("answer", "exit")
 """Verbs after which somebody relies on what was done: bytes to a peer, or the end of a command."""
 
+HELD = "(DELAYED)"
+"""Of a call that returns later than it would."""
+_EXITING = 0x4
+"""Flag of a process in ``/proc/PID/stat`` (`PF_EXITING`, proc_pid_stat(5))."""
 _LINE = re.compile(r"(\d+) +(.*)")
 _CALL = re.compile(r"(\w+)\((.*)\)\s+= (.*)")
 _PEER = re.compile(r"^(?:TCP|UNIX|socket:)")
@@ -85,11 +89,15 @@ class Trace:
         self._output = output
 
     @property
+    def text(self) -> str:
+        return self._output.read_text()
+
+    @property
     def killed(self) -> bool:
-        return "+++ killed by SIGKILL +++" in self._output.read_text()
+        return "+++ killed by SIGKILL +++" in self.text
 
     def calls(self) -> list[Call]:
-        return parse(self._output.read_text())
+        return parse(self.text)
 
 
 def require_strace() -> None:
@@ -123,6 +131,20 @@ def attached(pid: int, output: Path, fault: Fault | None = None) -> Iterator[Tra
                 # Told to end while what it traces dies, it waits for ever. The kernel lets go of what it traced.
                 tracer.kill()
                 tracer.wait()
+
+
+def dies(pid: int) -> bool:
+    """Whether a process is dead, or dying: its files are closed already, its threads not yet reaped."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return fields[0] in "ZX" or bool(int(fields[6]) & _EXITING)
+
+
+def words(output: Path) -> str:
+    """A trace with single spaces."""
+    return " ".join(output.read_text().split())
 
 
 def parse(text: str) -> list[Call]:

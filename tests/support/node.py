@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from waykeep.formats.frames import Clouds, Launched
 from waykeep.formats.ids import Digest, OwnerId
-from waykeep.formats.messages import Address, Clouds, Launched
+from waykeep.formats.messages import Address
 from waykeep.host.supervisor import Supervisor
 
 

@@ -24,6 +24,7 @@ from waykeep.channel.client import ATTESTATION_PATH
 from waykeep.channel.server import AttestedServer, json, listen
 from waykeep.channel.tls import new_key, server_context
 from waykeep.device.trusting import ISOLATION
+from waykeep.formats import agefile
 from waykeep.formats.ids import b64, unb64
 from waykeep.formats.messages import Address, Attested
 from waykeep.supervisor.signer import Signer
@@ -41,6 +42,7 @@ class OwnNode:
 
     Attributes:
         sandbox: What its author's process claims to have put on.
+        node: The recipient that it says its node has.
     """
 
     def __init__(
@@ -51,12 +53,14 @@ class OwnNode:
         self.sandbox: tuple[str, ...] = ()
         measured = {name: values[0] for name, values in references.workloads.items()}
         now = time.time_ns() // 1_000_000
+        self.node = agefile.generate()[1]
         self._signer = Signer(
             insecure.PLATFORM,
             lambda data: insecure.quote(key, references.supervisor[0], data),
             bytes(32),
             now if time_ms is None else time_ms,
             measured,
+            self.node,
         )
 
     def evidence(self, claims: bytes, sandbox: tuple[str, ...] = ()) -> bytes:

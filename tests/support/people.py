@@ -13,7 +13,8 @@ import pytest
 from tests.support.stages import Watched
 from waykeep.authority import journal
 from waykeep.authority.journal import JournalState
-from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import Detail, JournalObject
 from waykeep.channel.trust import Trust
 from waykeep.device import account, keystore
 from waykeep.device.account import Account
@@ -23,7 +24,7 @@ from waykeep.errors import WaykeepError
 from waykeep.formats import agefile, streams
 from waykeep.formats.ids import Digest, OwnerId, numbered, sha256
 from waykeep.formats.messages import Head, Unlock
-from waykeep.formats.wire import MIB
+from waykeep.formats.wire import MIB, decode_json
 from waykeep.vault.objects import Reader
 from waykeep.vault.store import DirectoryStore
 
@@ -68,7 +69,7 @@ class Person:
     def unlock(self, **changes: object) -> Unlock:
         """The request with which this device unlocks its user cloud."""
         secrets = self.secrets
-        asked = Unlock(secrets.log, secrets.epochs, self.heads()[0], self.trust.to_message())
+        asked = Unlock(secrets.logs, secrets.epochs, self.heads()[0], self.trust.to_message())
         return msgspec.structs.replace(asked, **changes)
 
     def waiting(self) -> list[str]:
@@ -85,7 +86,7 @@ class Person:
     def log(self) -> OwnerState:
         """The owner log, folded from the store alone."""
         inception = self.path("owner-log", numbered(0)).read_bytes()
-        known = Head(0, sha256(agefile.open_(inception, [self.secrets.log], limit=MIB, what="an inception")))
+        known = Head(0, sha256(agefile.open_(inception, self.secrets.logs, limit=MIB, what="an inception")))
         return self._reader().owner_log(None, known)
 
     def heads(self) -> tuple[Head, Head | None]:
@@ -96,8 +97,16 @@ class Person:
         """The journal, folded from the store alone."""
         return self._reader().journal(journal.EMPTY, self.log())
 
+    def details(self) -> list[Detail]:
+        """What the journal's records tell, in order, from the store alone."""
+        found = []
+        for path in sorted(self.path("journal", "").iterdir()):
+            plain = agefile.open_(path.read_bytes(), list(self.secrets.logs), limit=2 * MIB, what="a record")
+            found.append(decode_json(plain, JournalObject, limit=2 * MIB, what="a record").detail)
+        return found
+
     def _reader(self) -> Reader:
-        return Reader(DirectoryStore(self.stage.store), self.owner, self.secrets.log)
+        return Reader(DirectoryStore(self.stage.store), self.owner, self.secrets.logs)
 
     def path(self, room: str, name: str) -> Path:
         return self.home / room / name

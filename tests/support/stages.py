@@ -22,16 +22,18 @@ from waykeep.formats.ids import OwnerId, parse_digest, parse_object, parse_owner
 from waykeep.supervisor.measure import reference_values
 
 ROOT = os.geteuid() == 0
+NODE_STATE = {"insecure-root", "insecure-root.pub", "lock", "node-key", "uids"}
+"""The files of a supervisor's state."""
 
 
 class Watched(Stage):
     """A stage whose processes keep temporary files in a folder of its own."""
 
-    def __init__(self, folder: Path, *, source: Path | None = None) -> None:
+    def __init__(self, folder: Path, *, source: Path | None = None, idle_s: float = 600.0) -> None:
         self.temporary = folder / "temporary"
         self.temporary.mkdir(mode=0o711)
         at_home = ("env", f"TMPDIR={self.temporary}")
-        super().__init__(folder, source=source, wrap_supervisor=at_home, wrap_host=at_home)
+        super().__init__(folder, source=source, wrap_supervisor=at_home, wrap_host=at_home, idle_s=idle_s)
         self.devices = folder / "devices"
         self.devices.mkdir(mode=0o700)
 
@@ -109,7 +111,7 @@ def kill(process: Process) -> None:
 
 
 @contextmanager
-def running(*, source: Path | None = None, root_of: Stage | None = None) -> Iterator[Watched]:
+def running(*, source: Path | None = None, root_of: Stage | None = None, idle_s: float = 600.0) -> Iterator[Watched]:
     """A stage in a folder that other uids can traverse; afterwards it is checked that nothing of it is left.
 
     Args:
@@ -119,7 +121,7 @@ def running(*, source: Path | None = None, root_of: Stage | None = None) -> Iter
     with tempfile.TemporaryDirectory(prefix="waykeep-stage-") as name:
         folder = Path(name)
         folder.chmod(0o711)
-        stage = Watched(folder, source=source)
+        stage = Watched(folder, source=source, idle_s=idle_s)
         if root_of is not None:
             stage.state.mkdir(mode=0o700)
             shutil.copy(root_of.state / "insecure-root", stage.state)
@@ -138,7 +140,7 @@ def assert_nothing_left(stage: Watched, inodes: set[int]) -> None:
     assert list(stage.temporary.iterdir()) == []
     expected = {"devices", "host.log", "state", "store", "supervisor.log", "temporary"}
     assert {path.name for path in stage.folder.iterdir()} - {"supervisor.sock"} == expected
-    assert {path.name for path in stage.state.iterdir()} <= {"insecure-root", "insecure-root.pub", "lock", "uids"}
+    assert {path.name for path in stage.state.iterdir()} <= NODE_STATE
     for path in stage.store.rglob("*"):
         if path.is_file():
             _assert_named(path.relative_to(stage.store).parts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -27,29 +27,29 @@ from waykeep.attestation.evidence import (
     SignerBinding,
     WorkloadClaims,
 )
-from waykeep.authority import dsse, journal, keys, ownerlog
+from waykeep.authority import dsse, journal, keys, ownerlog, ownerstate
 from waykeep.authority import segment as sealing
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import JOURNAL_TYPE, Detail, JournalObject, JournalRecord, SegmentEntry
 from waykeep.authority.statements import (
     EPOCH_TYPE,
     INCEPTION_TYPE,
-    JOURNAL_TYPE,
     OWNER_ENTRY_TYPE,
+    ROTATION_TYPE,
     Approved,
+    AuthorityRotated,
     Body,
-    Detail,
     DeviceAdded,
     EpochOpened,
     EpochStatement,
     Inception,
-    JournalObject,
-    JournalRecord,
     OwnerEntry,
     RecipientsNamed,
-    SegmentEntry,
+    Rotation,
     StateKeyNamed,
+    WitnessNamed,
     WriterAdded,
 )
 from waykeep.channel.trust import Trust
@@ -65,6 +65,8 @@ NOW_MS = 1_466_380_800_000
 SUPERVISOR, CLOUD_CODE, ALGORITHM_CODE = "measured-supervisor", "measured-cloud", "measured-algorithm"
 ISOLATION = ("not-dumpable", "own-uid")
 SANDBOX = ("landlock", "seccomp")
+NODE_SECRET, NODE_RECIPIENT = agefile.generate()
+"""The node's key of every `Installation` here."""
 
 
 @contextmanager
@@ -85,7 +87,12 @@ def key(name: str) -> SigningKey:
 
 @dataclass
 class Owner:
-    """An owner as their device knows them: every secret, and the log so far."""
+    """An owner as their device knows them: every secret, and the log so far.
+
+    Attributes:
+        turns: How often the authority was replaced. Keys that come next are those of `turned`.
+        folded: The state that was asked for last, from which the next one is folded on.
+    """
 
     name: str
     log_secret: str
@@ -93,10 +100,20 @@ class Owner:
     epoch_secrets: dict[int, str]
     envelopes: list[bytes] = field(default_factory=list)
     epochs: dict[int, bytes] = field(default_factory=dict)
+    turns: int = 0
+    folded: OwnerState | None = field(default=None, repr=False, compare=False)
 
     @property
     def authority(self) -> SigningKey:
-        return key(f"{self.name}/authority")
+        return self.turned("authority", self.turns)
+
+    @property
+    def control(self) -> SigningKey:
+        return self.turned("control", self.turns)
+
+    def turned(self, role: str, turn: int) -> SigningKey:
+        """The authority or control key after so many rotations."""
+        return key(f"{self.name}/{role}" + (f"/{turn}" if turn else ""))
 
     @property
     def device(self) -> SigningKey:
@@ -120,11 +137,14 @@ class Owner:
     def inception(self) -> Inception:
         return Inception(
             version=1,
-            authority=self.authority.public,
-            next_authority=keys.key_digest(key(f"{self.name}/next").public),
-            control=keys.commitment(b"s" * 16, key(f"{self.name}/control").public),
-            next_control=keys.commitment(b"t" * 16, key(f"{self.name}/next-control").public),
+            authority=self.turned("authority", 0).public,
+            next_authority=keys.key_digest(self.turned("authority", 1).public),
+            control=self.commitment(0),
+            next_control=self.commitment(1),
         )
+
+    def commitment(self, turn: int) -> Digest:
+        return keys.commitment(control_salt(turn), self.turned("control", turn).public)
 
     @property
     def id(self) -> OwnerId:
@@ -136,7 +156,11 @@ class Owner:
 
     @property
     def state(self) -> OwnerState:
-        return ownerlog.fold(ownerlog.begin(self.id, self.envelopes[0]), self.envelopes[1:])
+        kept = self.folded
+        if kept is None or [sha256(e) for e in self.envelopes[kept.head.number :][:1]] != [kept.head.digest]:
+            kept = ownerlog.begin(self.id, self.envelopes[0])
+        self.folded = ownerlog.fold(kept, self.envelopes[kept.head.number + 1 :])
+        return self.folded
 
     @property
     def epoch_keys(self) -> dict[int, EpochKey]:
@@ -149,14 +173,61 @@ class Owner:
         return dsse.sign(OWNER_ENTRY_TYPE, payload, signer or self.authority)
 
     def add(self, body: Body, signer: SigningKey | None = None) -> OwnerState:
-        self.envelopes.append(self.entry(body, signer))
+        return self._put(self.entry(body, signer))
+
+    def _put(self, envelope: bytes) -> OwnerState:
+        """The state with one more entry; where the log refuses it, it is as it was."""
+        ownerlog.fold(self.state, [envelope])
+        self.envelopes.append(envelope)
         return self.state
+
+    def again(self) -> Owner:
+        """The same owner, whose log goes another way from here."""
+        return replace(
+            self, envelopes=list(self.envelopes), epochs=dict(self.epochs), epoch_secrets=dict(self.epoch_secrets)
+        )
+
+    def rotation(self, **changes: Any) -> bytes:
+        """The envelope of the next public rotation, by the key from the owner's paper."""
+        turn = self.turns + 1
+        new = self.turned("authority", turn)
+        following = keys.key_digest(self.turned("authority", turn + 1).public)
+        said = msgspec.structs.replace(Rotation(self.id, turn, new.public, following), **changes)
+        return dsse.sign(ROTATION_TYPE, encode_json(said), new)
+
+    def rotated(self, void_from: int | None = None, **changes: Any) -> AuthorityRotated:
+        """The body of the next rotation's entry, which the next authority signs."""
+        turn = self.turns + 1
+        made = AuthorityRotated(
+            rotation=self.rotation().decode(),
+            control=self.turned("control", turn).public,
+            salt=b64(control_salt(turn)),
+            next_control=self.commitment(turn + 1),
+            void_from=void_from,
+        )
+        return msgspec.structs.replace(made, **changes)
+
+    def rotate(self, void_from: int | None = None) -> OwnerState:
+        state = self._put(self.entry(self.rotated(void_from), self.turned("authority", self.turns + 1)))
+        self.turns += 1
+        return state
+
+    def witness(self, named: SigningKey, closed: str = "", turn: int | None = None) -> WitnessNamed:
+        """The body that names a witness, under the control key in force or that of a ``turn``."""
+        turn = self.turns if turn is None else turn
+        control = self.turned("control", turn).public
+        return WitnessNamed(named.public, "http://127.0.0.1:1", control, b64(control_salt(turn)), closed)
 
     def open_epoch(self, number: int) -> OwnerState:
         secret, recipient = agefile.generate()
         self.epoch_secrets[number] = secret
         self.epochs[number] = epoch_statement(self, number, recipient)
         return self.add(EpochOpened(number, sha256(self.epochs[number]), recipient))
+
+
+def control_salt(turn: int) -> bytes:
+    """What opens the commitment to the control key after so many rotations."""
+    return bytes([ord("s") + turn]) * ownerstate.SALT_BYTES
 
 
 def epoch_statement(owner: Owner, number: int, recipient: str, signer: SigningKey | None = None) -> bytes:
@@ -307,7 +378,7 @@ class Installation:
         return key(f"{self.name}/supervisor")
 
     def platform(self) -> PlatformEvidence:
-        binding = SignerBinding(self.signer.public, self.quoted_ms)
+        binding = SignerBinding(self.signer.public, self.quoted_ms, NODE_RECIPIENT)
         quote = insecure.quote(self.root, self.measurement, binding.report_data())
         return PlatformEvidence(insecure.PLATFORM, quote, binding)
 

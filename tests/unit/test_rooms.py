@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "usercloud": LOWER | {"attestation", "channel", "vault", "supervisor"},
     "device": LOWER | {"attestation", "channel"},
     "host": {"errors", "formats"},
+    "witness": LOWER,
 }
 MAY_IMPORT["demo"] = set(MAY_IMPORT) - {"host"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
@@ -130,6 +131,7 @@ def test_pure_room_touches_nothing_outside(module: Path) -> None:
         ("formats", "from waykeep.authority import x"),
         ("authority", "from waykeep.attestation import x"),
         ("supervisor", "from waykeep.usercloud import x"),
+        ("witness", "from waykeep.channel.witness import x"),
         ("usercloud", "from waykeep.algorithm import x"),
         ("demo", "from waykeep.host import x"),
         ("node", "from waykeep.device import x"),

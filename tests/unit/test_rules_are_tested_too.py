@@ -16,7 +16,11 @@ FORMATS = ("ids", "wire", "agefile", "segment", "table", "streams")
 SOURCES = sorted(
     [
         *(PACKAGE / "formats" / f"{name}.py" for name in FORMATS),
-        *(path for room in ("vault", "channel", "usercloud", "supervisor") for path in (PACKAGE / room).rglob("*.py")),
+        *(
+            path
+            for room in ("vault", "channel", "usercloud", "supervisor", "witness")
+            for path in (PACKAGE / room).rglob("*.py")
+        ),
         *(PACKAGE / "device").glob("*.py"),
     ]
 )

@@ -21,7 +21,8 @@ from waykeep.algorithm import preload, runner
 from waykeep.channel.server import AttestedServer, listen, read_body
 from waykeep.errors import AlgorithmError, SupervisorError, WaykeepError
 from waykeep.formats.bundle import Bundle, load
-from waykeep.formats.messages import AssignAlgorithm, Compute, Computed
+from waykeep.formats.frames import AssignAlgorithm
+from waykeep.formats.messages import Compute, Computed
 from waykeep.formats.wire import MIB, decode_frame
 from waykeep.supervisor.link import Link
 

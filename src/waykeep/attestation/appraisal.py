@@ -5,7 +5,7 @@ The procedure, by the numbers that the code repeats:
 1.  ``platform-not-accepted``: the policy names the platform.
 2.  ``platform-debug``: a debuggable platform is never accepted.
 3.  ``platform-measurement-unknown``: the supervisor's measurement is a reference value.
-4.  ``report-data-empty``, ``signer-not-quoted``: the quote was made over this signing key and time.
+4.  ``report-data-empty``, ``signer-not-quoted``: the quote was made over this signing key, time and node.
 5.  ``platform-evidence-expired``, ``platform-evidence-from-future``: the quote's age, by the caller's clock.
 6.  ``workload-signer``: the quoted key signed the workload evidence. Steps 4 and 6 are the link of the two layers.
 7.  ``workload-mismatch``, ``workload-measurement-unknown``: the workload asked for, with a reference measurement.
@@ -67,7 +67,10 @@ class Expectation(msgspec.Struct, frozen=True):
 
 
 class AttestationResult(msgspec.Struct, frozen=True):
-    """The peer is what was expected. Only `appraise` builds one."""
+    """The peer is what was expected. Only `appraise` builds one.
+
+    ``node`` is the recipient of the key of the node that it runs on.
+    """
 
     platform: str
     supervisor_measurement: str
@@ -77,6 +80,7 @@ class AttestationResult(msgspec.Struct, frozen=True):
     isolation: tuple[str, ...]
     sandbox: tuple[str, ...]
     age_ms: int
+    node: str
 
 
 def appraise(
@@ -109,7 +113,9 @@ def appraise(
     )
     _check(any(platform.report_data), "report-data-empty", "a quote over nothing")  # 4
     _check(
-        platform.report_data == binding.report_data(), "signer-not-quoted", "a quote made over another signing key"
+        platform.report_data == binding.report_data(),
+        "signer-not-quoted",
+        "a quote made over another signing key or node",
     )  # 4
     age = now_ms - binding.time_ms
     _check(age <= policy.max_age_ms, "platform-evidence-expired", f"platform evidence {age} ms old")  # 5
@@ -156,6 +162,7 @@ def appraise(
         isolation=workload.isolation,
         sandbox=workload.sandbox,
         age_ms=age,
+        node=binding.node,
     )
 
 

@@ -1,8 +1,9 @@
 """Evidence: unverified bytes with a platform's name, in two layers (RFC 9334, section 3.2, layered attesters).
 
-*Platform evidence* is a quote over the supervisor's signing key, made once at its start, because a hardware quote is
-slow. *Workload evidence* is that key's signature over what one process is: workload, measurement, binding, claims,
-isolation. Appraisal needs both and their link. On a platform without supervisor (SGX) the enclave's quote will be both.
+*Platform evidence* is a quote over the supervisor's signing key and its node's recipient, made once at its start,
+because a hardware quote is slow. *Workload evidence* is that key's signature over what one process is: workload,
+measurement, binding, claims, isolation. Appraisal needs both and their link. On a platform without supervisor (SGX) the
+enclave's quote will be both.
 """
 
 from __future__ import annotations
@@ -23,13 +24,21 @@ USER_CLOUD = "user-cloud"
 ALGORITHM = "algorithm"
 
 _Name = Annotated[str, msgspec.Meta(max_length=128)]
+NodeRecipient = Annotated[str, msgspec.Meta(pattern=r"^age1[02-9ac-hj-np-z]{58}$", max_length=62)]
 
 
 class SignerBinding(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a platform's quote is made over: the supervisor's signing key, and the time it was asked, in ms."""
+    """What a platform's quote is made over.
+
+    Attributes:
+        key: The supervisor's signing key.
+        time_ms: When the quote was asked for.
+        node: The age recipient of the node's key: what is sealed to it, only this node's supervisor opens.
+    """
 
     key: PublicKey
     time_ms: Millis
+    node: NodeRecipient
 
     def report_data(self) -> bytes:
         """SHA-256 over the binding's JSON: 32 bytes."""

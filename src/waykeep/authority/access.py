@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from waykeep.authority import dsse, requests
+from waykeep.authority import dsse, ownerlog, requests
 from waykeep.authority.ownerlog import open_inception
 from waykeep.authority.statements import EPOCH_TYPE, KEY_LIST_TYPE, EpochStatement, KeyList
 from waykeep.errors import AuthorityError
@@ -13,6 +13,9 @@ from waykeep.formats.ids import OwnerId, PublicKey
 from waykeep.formats.wire import decode_json
 
 MAX_KEYS = 320
+"""The most devices and writers of a key list, as many as an owner log names."""
+MAX_CALLERS = 256
+MAX_ROTATIONS = 16
 
 
 def register(owner: OwnerId, inception: bytes) -> None:
@@ -20,16 +23,35 @@ def register(owner: OwnerId, inception: bytes) -> None:
     open_inception(owner, inception)
 
 
-def key_list(owner: OwnerId, inception: bytes, envelope: bytes, number: int) -> KeyList:
-    """The key list in an envelope.
+def key_list(owner: OwnerId, inception: bytes, envelope: bytes, number: int, rotations: int = 0) -> KeyList:
+    """The key list in an envelope, signed by the authority after the rotations that it holds.
+
+    Args:
+        rotations: How many the list before this one holds. A list with fewer is by an authority that was replaced.
 
     Raises:
-        AuthorityError: ``key-list-mismatch`` for another owner, number or too many keys; and as `dsse.open_` does.
+        AuthorityError: ``key-list-mismatch`` for another owner, number or too many keys; ``key-list-rotation`` for one
+            that forgets a rotation; ``signer-unknown`` for one by another authority; and as `ownerlog.authority` and
+            `dsse.open_` do.
     """
-    authority = open_inception(owner, inception).authority
-    listed = decode_json(dsse.open_(envelope, KEY_LIST_TYPE, [authority]).payload, KeyList, what="a key list")
-    if listed.owner != owner or listed.number != number or len(listed.devices) + len(listed.writers) > MAX_KEYS:
+    first = open_inception(owner, inception)
+    opened = dsse.peek(envelope, KEY_LIST_TYPE)
+    listed = decode_json(opened.payload, KeyList, what="a key list")
+    if len(listed.rotations) > MAX_ROTATIONS:  # each is a signature to verify
+        raise AuthorityError("key-list-mismatch", f"found a key list with over {MAX_ROTATIONS} rotations", status=409)
+    if opened.signer != ownerlog.authority(owner, first, listed.rotations):
+        raise AuthorityError("signer-unknown", "found a key list that the owner's authority did not sign", status=403)
+    if listed.owner != owner or listed.number != number:
         raise AuthorityError("key-list-mismatch", "found a key list of another owner or number", status=409)
+    if len(listed.devices) + len(listed.writers) > MAX_KEYS or len(listed.callers) > MAX_CALLERS:
+        raise AuthorityError("key-list-mismatch", "found a key list with too many keys", status=409)
+    if len(listed.rotations) < rotations:
+        raise AuthorityError(
+            "key-list-rotation",
+            f"found a key list with {len(listed.rotations)} rotations, the one before has {rotations}",
+            hint="its authority was replaced; only the new one signs key lists",
+            status=403,
+        )
     return listed
 
 

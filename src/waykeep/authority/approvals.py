@@ -9,17 +9,18 @@ from collections.abc import Mapping
 
 import msgspec
 
-from waykeep.authority.ownerlog import OwnerState
-from waykeep.authority.statements import Approved
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import Debited
+from waykeep.authority.statements import Approved, Granted
 from waykeep.errors import AuthorityError
 from waykeep.formats import streams
-from waykeep.formats.messages import Run, Value
+from waykeep.formats.messages import Run, Spend, Value
 
 
 class ReadPlan(msgspec.Struct, frozen=True):
     """What one run may read: per stream its columns, and the half-open window of observation times.
 
-    Only `authorize` and `own_reading` build one.
+    Only `authorize`, `own_reading` and `granted_reading` build one.
     """
 
     approval: int
@@ -32,6 +33,11 @@ class ReadPlan(msgspec.Struct, frozen=True):
 def own_reading(stream: str, from_ms: int, to_ms: int) -> ReadPlan:
     """The owner's own reading of one stream, all columns of it: their device asked, so nothing has to be approved."""
     return ReadPlan(0, {stream: ()}, from_ms, to_ms, "")
+
+
+def granted_reading(grant: Granted, debited: Debited) -> ReadPlan:
+    """What a debit allows to be read."""
+    return ReadPlan(debited.grant, grant.inputs, debited.from_ms, debited.to_ms, "")
 
 
 def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) -> ReadPlan:
@@ -55,7 +61,7 @@ def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) 
         if approval.algorithm != request.digest:
             continue
         try:
-            _within(approval, request, parameters)
+            within(approval, request, parameters)
         except AuthorityError as error:
             refusal = error
             continue
@@ -63,7 +69,12 @@ def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) 
     raise refusal
 
 
-def _within(approval: Approved, request: Run, parameters: Mapping[str, Value]) -> None:
+def within(approval: Approved | Granted, request: Run | Spend | Debited, parameters: Mapping[str, Value]) -> None:
+    """Whether an entry allows these parameters and this window of data.
+
+    Raises:
+        AuthorityError: ``parameter-not-approved``, ``time-not-approved``, ``approval-malformed`` (403).
+    """
     for name, value in parameters.items():
         # type() as well: True == 1, and a set of integers must not admit a boolean.
         if not any(type(v) is type(value) and v == value for v in approval.parameters.get(name, ())):
@@ -73,7 +84,8 @@ def _within(approval: Approved, request: Run, parameters: Mapping[str, Value]) -
     if not approval.from_ms <= request.from_ms < request.to_ms <= approval.to_ms:
         raise AuthorityError("time-not-approved", "found a window of time that was not approved", status=403)
     # To a read no columns are all columns, and a result kept in a recorded stream would spoil it for every read.
-    if not all(approval.inputs.values()) or (approval.store_as and not streams.is_derived(approval.store_as)):
+    store_as = approval.store_as if isinstance(approval, Approved) else ""
+    if not all(approval.inputs.values()) or (store_as and not streams.is_derived(store_as)):
         raise AuthorityError(
             "approval-malformed",
             "found an approval that names no columns of a stream, or keeps results in a recorded one",

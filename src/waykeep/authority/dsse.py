@@ -63,7 +63,7 @@ def open_(envelope: bytes, payload_type: str, keys: Collection[str], *, limit: i
 
     Raises:
         FormatError: ``too-large``, ``malformed``; ``public-key-malformed``, ``base64-malformed`` for the key's name.
-        AuthorityError: ``statement-type``, ``signer-unknown``, ``signature-invalid``.
+        AuthorityError: ``statement-type``, ``statement-spelling``, ``signer-unknown``, ``signature-invalid``.
     """
     opened = peek(envelope, payload_type, limit=limit)
     if opened.signer not in keys:
@@ -89,6 +89,9 @@ def peek(envelope: bytes, payload_type: str, *, limit: int = MAX_JSON) -> Opened
     # One spelling each: the bits left over at the end of base64 are signed by nobody, and a chain's digests cover them.
     if [base64.b64encode(part).decode() for part in (payload, signature)] != [outer.payload, outer.signatures[0].sig]:
         raise AuthorityError("signature-invalid", "found an envelope that is not base64")
+    # And one spelling of the JSON around them: a chain's digests cover it, and a witness compares them.
+    if encode_json(outer) != envelope:
+        raise AuthorityError("statement-spelling", "found an envelope that is not spelled as a signer spells it")
     signer = outer.signatures[0].keyid
     verify(signer, signature, pae(payload_type, payload))
     return Opened(payload, PublicKey(signer))

@@ -1,20 +1,29 @@
-"""The statements that an owner and their user cloud sign. Each is a DSSE payload in JSON, of a type of its own."""
+"""The statements that an owner signs. Each is a DSSE payload in JSON, of a type of its own."""
 
 from __future__ import annotations
+
+from typing import Annotated
 
 import msgspec
 
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
-from waykeep.formats.messages import Head, Millis, Number, Value
+from waykeep.formats.messages import (
+    Head,
+    Millis,
+    Number,
+    Small,
+    Value,
+)
+
+Salt = Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
+Recipient = Annotated[str, msgspec.Meta(max_length=128)]
 
 _TYPE = "application/vnd.waykeep.{}+json"
 INCEPTION_TYPE = _TYPE.format("inception")
 KEY_LIST_TYPE = _TYPE.format("key-list")
 EPOCH_TYPE = _TYPE.format("epoch")
 OWNER_ENTRY_TYPE = _TYPE.format("owner-entry")
-JOURNAL_TYPE = _TYPE.format("journal-record")
-HEAD_TYPE = _TYPE.format("journal-head")
-RECEIPT_TYPE = _TYPE.format("receipt")
+ROTATION_TYPE = _TYPE.format("rotation")
 
 
 class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -38,13 +47,34 @@ class Inception(_Statement, frozen=True):
     next_control: Digest
 
 
+class Rotation(_Statement, frozen=True):
+    """The authority's ``number``-th replacement, signed by the new one, which only the owner's paper gives.
+
+    Public, so that host and writers can follow it without the owner log.
+    """
+
+    owner: OwnerId
+    number: Number
+    authority: PublicKey
+    next_authority: Digest
+
+
 class KeyList(_Statement, frozen=True):
-    """Who may write for an owner at the host: a numbered list, signed by the authority. The newest counts."""
+    """Who may write for an owner at the host: a numbered list, signed by the authority. The newest counts.
+
+    Attributes:
+        callers: Keys that may have the user cloud woken: of those to whom the owner granted something.
+        rotations: Envelopes of all rotations so far, as text.
+        pending: The owner log may not hold the newest rotation yet: a recovery is under way.
+    """
 
     owner: OwnerId
     number: Number
     devices: tuple[PublicKey, ...]
     writers: tuple[PublicKey, ...]
+    callers: tuple[PublicKey, ...] = ()
+    rotations: tuple[str, ...] = ()
+    pending: bool = False
 
 
 class EpochStatement(_Statement, frozen=True):
@@ -63,7 +93,7 @@ class DeviceAdded(_Statement, frozen=True, tag="device"):
     """A device of the owner: its key signs entries and requests."""
 
     key: PublicKey
-    name: str
+    name: Small
 
 
 class WriterAdded(_Statement, frozen=True, tag="writer"):
@@ -92,10 +122,87 @@ class EpochOpened(_Statement, frozen=True, tag="epoch"):
     recipient: str
 
 
+class KeyRevoked(_Statement, frozen=True, tag="key-revoked"):
+    """A device or a writer is one no longer. What it signed before stays; after a device, every grant is used up."""
+
+    key: PublicKey
+
+
 class StateKeyNamed(_Statement, frozen=True, tag="state-key"):
     """Names the key with which a user cloud of this owner signs its journal."""
 
     key: PublicKey
+
+
+class StateKeyRetired(_Statement, frozen=True, tag="state-key-retired"):
+    """Records that quote this entry or a later one are not taken from that key."""
+
+    key: PublicKey
+
+
+class NodeApproved(_Statement, frozen=True, tag="node"):
+    """A node on which the user cloud may wake without its owner: the age recipient of its supervisor."""
+
+    recipient: Recipient
+    name: Small
+
+
+class NodeWithdrawn(_Statement, frozen=True, tag="node-withdrawn"):
+    recipient: Recipient
+
+
+class WitnessNamed(_Statement, frozen=True, tag="witness"):
+    """The owner's witness.
+
+    Attributes:
+        key, url: Whose signature counts, and where it answers.
+        control, salt: The first control key and what opens the commitment to it: whoever reads the log knows the
+            pseudonym, which is the key's digest.
+        closed: The last answer of the witness before, which it signed when it was closed. Empty for the first, or
+            where the old one is dead; then every grant counts as used up, as after a resume.
+    """
+
+    key: PublicKey
+    url: Small
+    control: PublicKey
+    salt: Salt
+    closed: str = ""
+
+
+class WitnessWaived(_Statement, frozen=True, tag="no-witness"):
+    """Grants to others work without a witness. ``words`` are `WAIVER`, which the owner accepted."""
+
+    words: str
+
+
+WAIVER = "The operator of the machines could repeat what I grant to others without limit."
+
+
+class Resumed(_Statement, frozen=True, tag="resumed"):
+    """The journal goes on from ``head``, since the records up to ``replaces`` were lost.
+
+    Every grant before this entry counts as used up.
+    """
+
+    replaces: Head | None
+    head: Head | None
+
+
+class AuthorityRotated(_Statement, frozen=True, tag="rotated"):
+    """A new authority and control key, from the owner's paper. Leaves no device, no state key and no grant.
+
+    Attributes:
+        rotation: The envelope of the public `Rotation`, as text.
+        control, salt: The control key from now on, and what opens the commitment to it.
+        next_control: Salted commitment to the one after.
+        void_from: Entries from this number on have no effect, or None.
+    """
+
+    rotation: str
+    control: PublicKey
+    salt: Salt
+    next_control: Digest
+    void_from: Number | None
 
 
 class Approved(_Statement, frozen=True, tag="approval"):
@@ -119,7 +226,54 @@ class Approved(_Statement, frozen=True, tag="approval"):
     store_as: str = ""
 
 
-Body = DeviceAdded | WriterAdded | RecipientsNamed | EpochOpened | StateKeyNamed | Approved
+class Granted(_Statement, frozen=True, tag="grant"):
+    """Somebody else may run one algorithm on named data, a number of times, within a window of the witness's time.
+
+    Attributes:
+        holder: Who may ask.
+        recipient: The age recipient that results are encrypted to.
+        algorithm, name, parameters, inputs, from_ms, to_ms: As in `Approved`.
+        runs: How many runs in all.
+        not_before_ms, until_ms: ``not_before_ms <= witness's time < until_ms``.
+    """
+
+    holder: PublicKey
+    recipient: Recipient
+    algorithm: Digest
+    name: Small
+    parameters: dict[str, tuple[Value, ...]]
+    inputs: dict[str, tuple[str, ...]]
+    from_ms: Millis
+    to_ms: Millis
+    runs: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+    not_before_ms: Millis
+    until_ms: Millis
+
+
+class Withdrawn(_Statement, frozen=True, tag="withdrawn"):
+    """Takes an approval or a grant back, by the number of its entry."""
+
+    number: Number
+
+
+Body = (
+    DeviceAdded
+    | WriterAdded
+    | KeyRevoked
+    | RecipientsNamed
+    | EpochOpened
+    | StateKeyNamed
+    | StateKeyRetired
+    | NodeApproved
+    | NodeWithdrawn
+    | WitnessNamed
+    | WitnessWaived
+    | Resumed
+    | AuthorityRotated
+    | Approved
+    | Granted
+    | Withdrawn
+)
 
 
 class OwnerEntry(_Statement, frozen=True):
@@ -130,98 +284,3 @@ class OwnerEntry(_Statement, frozen=True):
     previous: Digest
     time_ms: Millis
     body: Body
-
-
-# -- cloud journal -----------------------------------------------------------------------------------------------------
-
-
-class SegmentEntry(_Statement, frozen=True):
-    """The catalogue's line of a segment: enough to choose it for a read without opening it.
-
-    ``box`` is (south, west, north, east) in degrees x 10**7, or None for a stream without places.
-    """
-
-    name: str
-    stream: str
-    kind: str
-    epoch: Number
-    writer: PublicKey
-    payload: Digest
-    source: str
-    rows: int
-    rows_new: int
-    first_ms: int
-    last_ms: int
-    box: tuple[int, int, int, int] | None
-
-
-class SegmentsAccepted(_Statement, frozen=True, tag="accepted"):
-    segments: tuple[SegmentEntry, ...]
-
-
-class RunDone(_Statement, frozen=True, tag="run"):
-    """A run: the receipt's envelope as text, what was read, and the derived segment if the result was kept."""
-
-    run_id: str
-    algorithm: Digest
-    name: str
-    approval: Number
-    parameters: dict[str, Value]
-    rows_in: dict[str, int]
-    rows_out: int
-    time_ms: Millis
-    receipt: str
-    stored: SegmentEntry | None
-
-
-Detail = SegmentsAccepted | RunDone
-
-
-class JournalRecord(_Statement, frozen=True):
-    """A record of the cloud journal, signed by a state key that the owner log names.
-
-    ``owner_head`` is the owner-log head it was made under. ``detail`` is a salted commitment: what a record tells lies
-    beside the envelope and can be deleted without breaking the chain.
-    """
-
-    owner: OwnerId
-    number: Number
-    previous: Digest | None
-    owner_head: Head
-    detail: Digest
-
-
-class JournalObject(_Statement, frozen=True):
-    """What a journal object holds inside age: the signed record, and what opens its commitment."""
-
-    envelope: str
-    salt: str
-    detail: Detail
-
-
-class JournalHead(_Statement, frozen=True):
-    """A signed head: a device keeps a segment until one includes it."""
-
-    owner: OwnerId
-    head: Head
-    owner_head: Head
-
-
-class Receipt(_Statement, frozen=True):
-    """What ran on the owner's data. ``result`` is a salted commitment to the rows (`waykeep.formats.results`)."""
-
-    owner: OwnerId
-    run_id: str
-    algorithm: Digest
-    parameters: dict[str, Value]
-    approval: Number
-    owner_head: Head
-    inputs: dict[str, tuple[str, ...]]
-    from_ms: Millis
-    to_ms: Millis
-    rows_in: dict[str, int]
-    rows_out: int
-    result: Digest
-    time_ms: Millis
-    measurements: dict[str, str]
-    epochs_missing: tuple[int, ...]

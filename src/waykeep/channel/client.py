@@ -95,7 +95,7 @@ class AttestedClient:
 
     def _attest(self) -> tuple[AttestationResult, str]:
         nonce = secrets.token_bytes(NONCE_BYTES)
-        body = self._exchange("GET", f"{ATTESTATION_PATH}?nonce={quote(b64(nonce))}", [], b"", MIB)
+        body, _ = self._exchange("GET", f"{ATTESTATION_PATH}?nonce={quote(b64(nonce))}", [], b"", MIB)
         found = decode_json(body, Attested, what="fresh evidence")
         if self._channel is None:
             raise ChannelError("tls-failed", "found a connection whose certificate was not appraised")
@@ -109,6 +109,12 @@ class AttestedClient:
             WaykeepError: The typed refusal that the peer answered with.
             ChannelError: ``unreachable``, ``answer-malformed``, ``answer-too-large``.
         """
+        return self.request_with_headers(method, path, body, limit=limit)[0]
+
+    def request_with_headers(
+        self, method: str, path: str, body: bytes = b"", *, limit: int = MAX_ANSWER
+    ) -> tuple[bytes, dict[str, str]]:
+        """As `request`, with the answer's headers, their names in lower case."""
         headers: dict[str, str] = {}
         if self._signer is not None and self._channel is not None:
             headers[requests.CHANNEL_HEADER] = b64(self._channel)
@@ -116,13 +122,16 @@ class AttestedClient:
             headers = requests.sign(message, self._signer, nonce=f"{self._session}.{next(self._counter)}")
         return self._exchange(method, path, list(headers.items()), body, limit)
 
-    def _exchange(self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, limit: int) -> bytes:
+    def _exchange(
+        self, method: str, path: str, headers: list[tuple[str, str]], body: bytes, limit: int
+    ) -> tuple[bytes, dict[str, str]]:
         try:
             with self._pool.stream(
                 method, self._base + path, headers=headers, content=body or None, extensions={"timeout": self._timeout}
             ) as response:
                 answer = _bounded(response.iter_stream(), limit)
                 status = response.status
+                found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise ChannelError(
                 "unreachable",
@@ -132,7 +141,7 @@ class AttestedClient:
             ) from None
         if status >= 400:
             raise problem.decode(answer)
-        return answer
+        return answer, found
 
     def close(self) -> None:
         self._pool.close()

@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from waykeep.attestation import claims as claims_buffer
 from waykeep.attestation import evidence as evidence_format
@@ -101,7 +102,7 @@ class AttestedServer:
             exception_handlers={WaykeepError: _refuse, 404: _no_route, 405: _no_route, 500: _failed},
         )
 
-    async def serve(self, app: Starlette, listener: socket.socket, stop: asyncio.Event | None = None) -> None:
+    async def serve(self, app: ASGIApp, listener: socket.socket, stop: asyncio.Event | None = None) -> None:
         """Serve over TLS on a bound socket until ``stop`` (or for ever).
 
         Uvicorn's logs are off: a line can hold a path.

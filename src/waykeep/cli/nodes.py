@@ -16,23 +16,28 @@ supervisor = App(name="supervisor", help="The attested node: forks, binds and vo
 
 Listen = Annotated[str, Parameter(help="Address to listen on.")]
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
+Idle = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=2_592_000))]
 
 
 @supervisor.command(name="serve")
-def serve_supervisor(*, state: Path, store: Path, socket: Path, listen: Listen = "127.0.0.1") -> None:
+def serve_supervisor(
+    *, state: Path, store: Path, socket: Path, listen: Listen = "127.0.0.1", idle_s: Idle = 600.0
+) -> None:
     """Run a node's supervisor on platform 'insecure'.
 
     Args:
-        state: Folder of the software root and the uids; made if missing. Back up nothing of it: a new one is a new
-            node.
+        state: Folder of the software root, the node's key and the uids; made if missing. Back up nothing of it, and
+            copy none of it to another machine: a new one is a new node, which owners approve anew.
         store: Folder that user clouds write ciphertext to; the host's store.
         socket: Unix socket for the host.
+        idle_s: Seconds without a request after which a user cloud sleeps. The next request wakes it.
     """
     output.banner()
     places = {"--state": state, "--store": store, "--socket": socket}
     arguments = [text for name, path in places.items() for text in (name, str(path.absolute()))]
+    more = ("--listen", listen, "--idle-s", repr(idle_s))
     # The attested program is small and measured whole; the command line is neither.
-    os.execv(sys.executable, [sys.executable, "-I", "-m", "waykeep.node", *arguments, "--listen", listen])  # noqa: S606 - no shell
+    os.execv(sys.executable, [sys.executable, "-I", "-m", "waykeep.node", *arguments, *more])  # noqa: S606 - no shell
 
 
 @host.command(name="serve")

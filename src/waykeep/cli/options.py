@@ -20,6 +20,15 @@ from waykeep.device.keystore import KeyFile, Lock, Passphrase
 from waykeep.device.profile import Folder
 from waykeep.errors import DeviceError
 
+InsecureRoot = Annotated[
+    str,
+    # One root in 64 begins with a hyphen.
+    Parameter(help="Public software root of platform 'insecure', if you trust it.", allow_leading_hyphen=True),
+]
+SharedUid = Annotated[
+    bool, Parameter(help="Accept a node whose supervisor is not root, so that its processes share a uid.")
+]
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -61,21 +70,41 @@ class Owner:
 
     @contextmanager
     def new_lock(self) -> Iterator[Lock]:
-        """What closes a new keystore. Where the block fails, a key file that was made for it is removed again."""
+        """What closes a new keystore.
+
+        Where the block fails, a key file that was made for it is removed again, unless the keystore is there: a
+        repetition goes on with it.
+        """
         lock = self.lock(create=True)
         try:
             yield lock
         except BaseException:
-            if isinstance(lock, KeyFile):
+            if isinstance(lock, KeyFile) and not self.folder.keystore.exists():
                 lock.discard()
             raise
 
-    def account(self) -> Account:
-        """The owner at work. Says first what platform ``insecure`` means, where this device trusts it."""
+    @contextmanager
+    def account(self) -> Iterator[Account]:
+        """The owner at work. Says first what platform ``insecure`` means, where this device trusts it, and last what
+        could not be done beside."""
         folder = self.folder
         if not self.json and insecure.PLATFORM in folder.profile().trust.roots:
             output.banner()
-        return Account(folder, self.lock())
+        with Account(folder, self.lock()) as device:
+            try:
+                yield device
+            finally:
+                _say(device, as_json=self.json)
+
+
+def _say(device: Account, *, as_json: bool) -> None:
+    untold = device.witness.untold
+    if untold is not None:
+        words = f"your witness could not be told ({untold.rule}); the next command tries again"
+        output.warn(words, as_json=as_json)
+    for kind, rule in device.owner_log.dropped:
+        words = f"an entry that waited here ({kind}) has no place in the log any more ({rule})"
+        output.warn(words, as_json=as_json)
 
 
 def private_umask() -> None:

@@ -48,6 +48,26 @@ def banner() -> None:
     errors.print(f"[bold yellow]{insecure.WARNING}[/]", soft_wrap=True)
 
 
+def warn(words: str, *, as_json: bool = False) -> None:
+    """Something that the command did without; one line of JSON, where each line on standard error is a document."""
+    if as_json:
+        sys.stderr.write(msgspec.json.encode({"warning": words}).decode() + "\n")
+        return
+    errors.print("[bold yellow]warning:[/]", escape(words), soft_wrap=True)
+
+
+def missing(epochs: tuple[int, ...]) -> None:
+    """Says which epochs a read left out, if any."""
+    if epochs:
+        console.print(f"[bold]Not readable[/]: epochs {', '.join(map(str, epochs))}: their keys are not here.")
+
+
+def confirmed(text: str, question: str) -> bool:
+    """Whether whoever sits at the terminal agrees to a text; without a terminal nobody does."""
+    console.print(text, markup=False, soft_wrap=True)
+    return sys.stdin.isatty() and agreed("", question)
+
+
 def agreed(text: str, question: str) -> bool:
     """Whether whoever sits at the terminal agrees to a text; without a terminal the command itself is the agreement."""
     if not sys.stdin.isatty():

@@ -7,20 +7,21 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from waykeep.algorithm.describe import describe
 from waykeep.attestation import insecure
 from waykeep.authority.statements import Approved
 from waykeep.channel.trust import Trust
 from waykeep.cli import output, paths, rows
-from waykeep.cli.options import Owner, private_umask
-from waykeep.device import account
+from waykeep.cli.options import InsecureRoot, Owner, SharedUid, private_umask
+from waykeep.device import account, verifying
 from waykeep.device import audit as audits
 from waykeep.device.approvals import propose
 from waykeep.device.importers import Imported, emission
 from waykeep.device.owner import Paper
 from waykeep.device.profile import Profile
+from waykeep.device.receipts import open_receipt
 from waykeep.device.trusting import default_policy
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
@@ -28,20 +29,12 @@ from waykeep.formats.ids import parse_digest, parse_public_key
 from waykeep.formats.messages import RunResult, Value
 from waykeep.supervisor.measure import reference_values
 
-app = App(name="keys", help="The owner's keys.")
-
 
 def init(
     *,
     host: Annotated[str, Parameter(help="The host's address, such as http://127.0.0.1:8470.")],
-    trust_insecure_root: Annotated[
-        str,
-        # One root in 64 begins with a hyphen.
-        Parameter(help="Public software root of platform 'insecure', if you trust it.", allow_leading_hyphen=True),
-    ],
-    shared_uid: Annotated[
-        bool, Parameter(help="Accept a node whose supervisor is not root, so that its processes share a uid.")
-    ] = False,
+    trust_insecure_root: InsecureRoot,
+    shared_uid: SharedUid = False,
     name: str = "this device",
     owner: Owner = Owner(),
 ) -> None:
@@ -139,10 +132,7 @@ def status(*, owner: Owner = Owner()) -> None:
         )
     output.console.print(shown)
     output.console.print(f"{found.approvals} approvals, {found.runs} runs")
-    if found.epochs_missing:
-        output.console.print(
-            f"[bold]Not readable[/]: epochs {', '.join(map(str, found.epochs_missing))}: their keys are not here."
-        )
+    output.missing(found.epochs_missing)
 
 
 def approve(
@@ -201,23 +191,41 @@ def run(
         window = window_of(device.log(), wanted, from_, to)
         values: dict[str, Value] = parameters_of(found, set_ or [])
         result = device.run(wanted, values, *window)
-        _show_result(found, result, as_json=owner.json)
+        missing = open_receipt(result.receipt, [device.connect().state_key]).epochs_missing
+        _show_result(found, result, missing, as_json=owner.json)
         keep(result.receipt)
 
 
-def _show_result(found: bundles.Bundle, result: RunResult, *, as_json: bool) -> None:
+def _show_result(found: bundles.Bundle, result: RunResult, missing: tuple[int, ...], *, as_json: bool) -> None:
     if as_json:
         output.show_json(
-            {"rows": result.rows, "stages_ms": result.stages, "receipt": json_module.loads(result.receipt)}
+            {
+                "rows": result.rows,
+                "stages_ms": result.stages,
+                "receipt": json_module.loads(result.receipt),
+                "epochs_missing": missing,
+            }
         )
         return
     rows.show(found.manifest.output.fields, result.rows, output.console)
     output.console.print(f"{len(result.rows)} rows; the receipt is signed by your user cloud and fits them.")
+    output.missing(missing)
 
 
-def audit(*, owner: Owner = Owner()) -> None:
-    """Who was allowed what, and what happened: your logs in plain words, checked on this device."""
+def audit(
+    *,
+    verify: Annotated[bool, Parameter(help="Check everything from objects and keys, and name what is wrong.")] = False,
+    owner: Owner = Owner(),
+) -> None:
+    """Who was allowed what, and what happened: your logs in plain words, checked on this device.
+
+    With --verify the user cloud is not asked, and nothing that this device has a copy of is taken for what the host
+    shows: chains, signatures, receipts, what this device and your witness have seen.
+    """
     with owner.account() as device:
+        if verify:
+            _verify(verifying.verify(device), as_json=owner.json)
+            return
         lines = audits.read(device)
     if owner.json:
         output.show_json(lines)
@@ -229,15 +237,23 @@ def audit(*, owner: Owner = Owner()) -> None:
     output.console.print("Every signature, chain and receipt in these logs was checked on this device.")
 
 
-@app.command
-def export(epoch: int, *, owner: Owner = Owner()) -> None:
-    """Print an epoch's secret key, with which 'age -d' opens its segments.
-
-    Whoever sees it can read that epoch's data.
-    """
-    with owner.account() as device:
-        secret = device.export_epoch(epoch)
-    if owner.json:
-        output.show_json({"epoch": epoch, "secret": secret})
+def _verify(found: verifying.Verified, *, as_json: bool) -> None:
+    if as_json:
+        output.show_json(found)
     else:
-        output.console.print(secret, soft_wrap=True)
+        output.console.print(
+            f"{found.entries} entries of your owner log, {found.records} records of your journal and "
+            f"{found.receipts} receipts were checked."
+        )
+        for line in found.findings:
+            output.console.print(f"[bold red]{line.rule}[/]: ", end="")
+            output.console.print(line.words, markup=False, soft_wrap=True)
+    if found.findings:
+        raise DeviceError(
+            found.findings[0].rule,
+            f"found {len(found.findings)} things that are not as they should be; the first: {found.findings[0].words}",
+            hint=verifying.HINTS[found.findings[0].rule],
+            status=409,
+        )
+    if not as_json:
+        output.console.print("All is as it was signed, and nothing is missing that was seen.")

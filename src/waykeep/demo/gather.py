@@ -34,6 +34,8 @@ class Play:
     refused: list[Refusal] = field(default_factory=list)
     runs: list[tuple[Person, Bundle, RunResult, float]] = field(default_factory=list)
     launch_ms: float = 0.0
+    wake_ms: float = 0.0
+    spends: int = 0
     points_per_s: float = 0.0
 
     def step(self, number: int, part: str, trusted: bool, title: str, detail: str, ms: float) -> None:
@@ -53,7 +55,9 @@ def report(show: Play, stage: Stage, wires: Path, owners: list[Person], output: 
     stored = sum(
         bool(person.device.rows(f"derived/{name}", 0, MAX_TS_MS).num_rows) for person in owners for name in ALGORITHMS
     )
-    result = summary.summarise(show.refused, receipts, owners, scan, stored, show.launch_ms, show.points_per_s)
+    result = summary.summarise(
+        show.refused, receipts, owners, scan, stored, show.launch_ms, show.wake_ms, show.spends, show.points_per_s
+    )
     data = ReportData(
         made=f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         version=version("waykeep"),

@@ -118,7 +118,7 @@ def canaries(person: Person) -> list[Canary]:
         "writer": secrets.writer,
     }
     found += [secret_canary(f"{person.name}, {what} key", seed) for what, seed in seeds.items()]
-    identities = {"log": secrets.log, "queue": secrets.queue, "opening": person.paper.opening}
+    identities = {"log": secrets.logs[-1], "queue": secrets.queue, "opening": person.paper.opening}
     identities |= {f"epoch {number}": text for number, text in secrets.epochs.items()}
     found += [age_identity_canary(f"{person.name}, {what} secret", text) for what, text in identities.items()]
     return [*found, secret_canary(f"{person.name}, rotating secret", person.paper.rotating.encode())]

@@ -19,6 +19,7 @@ from waykeep.demo import people, refusals, summary
 from waykeep.demo.gather import ALGORITHMS, Play, report
 from waykeep.demo.people import Person
 from waykeep.demo.stage import Stage, free_port
+from waykeep.demo.study import Study
 from waykeep.demo.wiretap import Wiretap
 from waykeep.device.account import now_ms
 from waykeep.device.approvals import propose
@@ -41,7 +42,8 @@ def play(output: Path, recordings: Path | None, *, keep: bool, as_json: bool) ->
     node = Path(tempfile.mkdtemp(prefix="waykeep-demo-"))
     node.chmod(0o711)
     wires = node / "wires"
-    wires.mkdir(mode=0o700)
+    for folder in (wires, node / "study"):
+        folder.mkdir(mode=0o700)
     stage, kept = Stage(node), False
     try:
         with contextlib.ExitStack() as taps:
@@ -52,6 +54,8 @@ def play(output: Path, recordings: Path | None, *, keep: bool, as_json: bool) ->
             try:
                 found = _main_job(show, owners)
                 _refusals(show, stage, owners, found)
+                Study(show, stage, owners[0], found[1], node / "study").play()
+                _tell(show)
                 result = report(show, stage, wires, owners, output)
             finally:
                 for person in owners:
@@ -180,6 +184,9 @@ def _refusals(show: Play, stage: Stage, owners: list[Person], found: list[Bundle
     show.refused.append(refusals.other_measurement(stage, first))
     show.refused.append(refusals.other_owner(second, first))
     show.refused.append(refusals.forged_segment(stage, first))
+
+
+def _tell(show: Play) -> None:
     show.console.print("\n[bold]Refused[/], as it must be:")
     for refusal in show.refused:
         mark = f"[green]{refusal.error}[/]" if refusal.error else "[bold red]NOT REFUSED[/]"

@@ -1,4 +1,4 @@
-"""Five things that must be refused, each really tried: nothing here is told what the answer should be."""
+"""Things that must be refused, each really tried: nothing here is told what the answer should be."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _DAY_MS = 86_400_000
 
 
 def not_approved(person: Person, found: Bundle) -> Refusal:
-    return _try(
+    return attempt(
         "an algorithm that was not approved",
         f"{person.name}'s device asks for a run of {found.manifest.name}, of which no approval is in the owner log.",
         "user cloud",
@@ -46,7 +46,7 @@ def one_byte_changed(stage: Stage, person: Person, digest: Digest) -> Refusal:
     changed[original.index(b"def ")] ^= 0x20
     path.write_bytes(changed)
     try:
-        return _try(
+        return attempt(
             "an approved algorithm with one byte changed",
             "The operator changes one byte of the bundle in the store, then a run of the approved digest is asked for.",
             "user cloud",
@@ -73,7 +73,7 @@ def other_measurement(stage: Stage, person: Person) -> Refusal:
         with other:
             host = HostClient(other.host_url, person.device.owner, person.device.signer)
             try:
-                return _try(
+                return attempt(
                     "a user cloud with another measurement",
                     "The operator starts a node whose user-cloud code has one byte more; the device appraises it.",
                     "device",
@@ -101,7 +101,7 @@ def other_owner(knocker: Person, owner: Person) -> Refusal:
         ) as client:
             client.request("GET", "/v1/status")
 
-    return _try(
+    return attempt(
         "one owner knocking at the other's user cloud",
         f"{knocker.name}'s device connects to {owner.name}'s user cloud and signs a request with its own key.",
         "user cloud",
@@ -140,7 +140,7 @@ def forged_segment(stage: Stage, person: Person) -> Refusal:
             raise WaykeepError(answer.outcome[name], answer.detail[name])
 
     try:
-        return _try(
+        return attempt(
             "a segment forged by the host",
             "The operator encrypts a made-up position to the epoch's public recipient and puts it among the uploads.",
             "user cloud",
@@ -150,9 +150,10 @@ def forged_segment(stage: Stage, person: Person) -> Refusal:
         path.unlink()
 
 
-def _try(what: str, tried: str, by: str, attempt: Callable[[], object]) -> Refusal:
+def attempt(what: str, tried: str, by: str, act: Callable[[], object]) -> Refusal:
+    """Try something; what refused it, or that nothing did."""
     try:
-        attempt()
+        act()
     except WaykeepError as error:
         return Refusal(what, tried, by, error.rule, error.message)
     return Refusal(what, tried, by, "", "it was not refused")

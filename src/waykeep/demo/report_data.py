@@ -13,11 +13,11 @@ class _Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Step(_Part, frozen=True):
-    """One of the seven steps as it happened.
+    """One of the seven steps as it happened, or of the study after them.
 
     Attributes:
-        number: 1 to 7.
-        part: Who did it: device, host, user cloud, algorithm service.
+        number: From 1 on.
+        part: Who did it: device, host, user cloud, algorithm service, witness.
         trusted: Whether that part is trusted with plaintext or keys, for its colour.
         title: What happened, a few words.
         detail: One or two sentences more.

@@ -89,7 +89,7 @@ def seven_steps(steps: Sequence[Step]) -> Html:
     """The steps as a timeline; bars on a logarithmic scale, as they span milliseconds to seconds."""
     longest = max((step.ms for step in steps), default=1.0)
     return markup(
-        '<section aria-labelledby="steps"><h2 id="steps">The seven steps</h2>{}<ol class="steps">{}</ol>'
+        '<section aria-labelledby="steps"><h2 id="steps">The seven steps, and a study</h2>{}<ol class="steps">{}</ol>'
         '<p class="fine">Bars are logarithmic: each third of the width is about a factor of ten.</p></section>',
         _legend(),
         join(_step(step, longest) for step in steps),

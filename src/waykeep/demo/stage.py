@@ -1,8 +1,9 @@
-"""A node and a host as real processes on loopback, for the demo, the tests and the benchmarks."""
+"""A node, a host and a witness as real processes on loopback, for the demo, the tests and the benchmarks."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -27,6 +28,7 @@ class Stage:
         folder: Where state, store, sockets and logs go.
         source: A folder that holds another copy of the package, for a node that runs other code.
         wrap_supervisor, wrap_host: A command that starts the real one, such as a tracer.
+        idle_s: After how long without a request a user cloud sleeps, in seconds.
     """
 
     def __init__(
@@ -36,13 +38,15 @@ class Stage:
         source: Path | None = None,
         wrap_supervisor: Sequence[str] = (),
         wrap_host: Sequence[str] = (),
+        idle_s: float = 600.0,
     ) -> None:
-        self.folder, self._source = folder, source
-        self._wraps = {"supervisor": tuple(wrap_supervisor), "host": tuple(wrap_host)}
+        self.folder, self._source, self._idle_s = folder, source, idle_s
+        self._wraps = {"supervisor": tuple(wrap_supervisor), "host": tuple(wrap_host), "witness": ()}
         self.store, self.state, self.socket = folder / "store", folder / "state", folder / "supervisor.sock"
         self.supervisor: subprocess.Popen[bytes] | None = None
         self.host: subprocess.Popen[bytes] | None = None
-        self.host_url = ""
+        self.witness: subprocess.Popen[bytes] | None = None
+        self.host_url = self.witness_url = ""
 
     def __enter__(self) -> Stage:
         try:
@@ -81,6 +85,7 @@ class Stage:
     def start_supervisor(self) -> None:
         """Raises: SupervisorError: ``start-failed``, naming the log."""
         arguments = ["supervisor", "serve", "--state", self.state, "--store", self.store, "--socket", self.socket]
+        arguments += ["--idle-s", repr(self._idle_s)]
         self.supervisor = self._spawn("supervisor", [str(a) for a in arguments])
         if not _until(self._supervised, self.supervisor):
             raise SupervisorError(
@@ -98,6 +103,19 @@ class Stage:
         self.host_url = f"http://127.0.0.1:{port}"
         if not _until(lambda: answers(f"{self.host_url}/readyz"), self.host):
             raise HostError("start-failed", "the host did not start", hint=f"it said last: {self._last_word('host')}")
+
+    def start_witness(self) -> str:
+        """Start a witness, which somebody other than the host would run; a token of it. Raises: HostError."""
+        port, state = free_port(), self.folder / "witness"
+        self.witness = self._spawn("witness", ["witness", "serve", "--state", str(state), "--port", str(port)])
+        self.witness_url = f"http://127.0.0.1:{port}"
+        if not _until(lambda: answers(f"{self.witness_url}/readyz"), self.witness):
+            raise HostError(
+                "start-failed", "the witness did not start", hint=f"it said last: {self._last_word('witness')}"
+            )
+        command = [sys.executable, "-I", "-m", "waykeep", "witness", "admit", "--state", str(state), "--json"]
+        admitted = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        return str(json.loads(admitted.stdout)["tokens"][0])
 
     def _last_word(self, name: str) -> str:
         lines = self.log(name).read_text(errors="replace").split("\n")
@@ -134,8 +152,11 @@ class Stage:
         self.host = None
 
     def stop(self) -> None:
-        """End both, and with the supervisor all that it forked."""
+        """End them, and with the supervisor all that it forked."""
         self.stop_host()
+        if self.witness is not None:
+            end(self.witness)
+        self.witness = None
         if self.supervisor is not None:
             end(self.supervisor)
         self.supervisor = None

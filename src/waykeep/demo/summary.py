@@ -40,7 +40,11 @@ class RefusalLine(msgspec.Struct, frozen=True):
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """``summary.json``. ``launch_ms`` is from asking the host to the first appraised answer of a user cloud."""
+    """``summary.json``.
+
+    ``launch_ms`` is from asking the host to the first appraised answer of a user cloud, ``wake_ms`` the same of one
+    that slept. ``spends`` counts runs that a study got.
+    """
 
     owners: int
     entries_imported: int
@@ -51,6 +55,8 @@ class Summary(msgspec.Struct, frozen=True):
     stored_back: int
     refusals: tuple[RefusalLine, ...]
     launch_ms: float
+    wake_ms: float
+    spends: int
     upload_points_per_s: float
 
 
@@ -61,6 +67,8 @@ def summarise(
     scan: LeakScan,
     stored_back: int,
     launch_ms: float,
+    wake_ms: float,
+    spends: int,
     points_per_s: float,
 ) -> Summary:
     """The summary of what was gathered. ``stored_back`` counts derived streams that were read back."""
@@ -74,6 +82,8 @@ def summarise(
         stored_back=stored_back,
         refusals=tuple(RefusalLine(r.what, r.error) for r in refused),
         launch_ms=round(launch_ms, 1),
+        wake_ms=round(wake_ms, 1),
+        spends=spends,
         upload_points_per_s=round(points_per_s),
     )
 
@@ -96,6 +106,7 @@ def timings(summary: Summary) -> tuple[Timing, ...]:
     ]
     return (
         Timing("launch of a user cloud", summary.launch_ms, "ms", "from asking the host to the first appraised answer"),
+        Timing("waking of a user cloud", summary.wake_ms, "ms", "the same for one that slept, without its owner"),
         Timing("upload", summary.upload_points_per_s, "rows a second", "encrypted, durable, checked and journalled"),
         *runs,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import re
 
-from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import Approved
 from waykeep.errors import DeviceError
 from waykeep.formats import results

@@ -18,6 +18,7 @@ from waykeep.formats.messages import Address, Listing
 from waykeep.formats.wire import MIB, decode_json
 
 MAX_OBJECT = 32 * MIB
+MAX_NAMES = 1_000_000
 
 
 class HostClient:
@@ -53,6 +54,20 @@ class HostClient:
             if error.status == 404:
                 return None
             raise
+
+    def names(self, room: str) -> list[str]:
+        """All names in a room, in ascending order. Raises: HostError: ``host-answer-malformed``."""
+        found: list[str] = []
+        while True:
+            after = f"?after={found[-1]}" if found else ""
+            page = decode_json(self._ask("GET", f"{self._home}/{room}{after}"), Listing, what="a listing")
+            if list(page.names) != sorted(set(page.names)) or (found and page.names and page.names[0] <= found[-1]):
+                raise HostError("host-answer-malformed", "found a listing out of order", status=502)
+            found += page.names
+            if not page.more or not page.names:
+                return found
+            if len(found) > MAX_NAMES:
+                raise HostError("host-answer-too-large", f"found a listing of over {MAX_NAMES} names", status=502)
 
     def cloud(self) -> Address:
         return decode_json(self._ask("POST", f"{self._home}/cloud"), Address, what="an address")

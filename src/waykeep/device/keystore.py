@@ -22,8 +22,9 @@ from waykeep.formats.wire import MIB, decode_json, encode_json
 class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that must not leave the device but to the owner's appraised user cloud (log secret, epoch secrets).
 
-    Seeds are 32 bytes of Ed25519; ``log`` and ``epochs`` are age secret keys; ``queue`` is the age secret key of the
-    outbox.
+    Seeds are 32 bytes of Ed25519; ``logs`` (oldest first) and ``epochs`` are age secret keys; ``queue`` is the age
+    secret key of what waits on this device. ``authority`` and ``control`` are empty on a device that was given none.
+    ``controls``: by log recipient the control key that replaced the one before, when a device was revoked.
     """
 
     owner: OwnerId
@@ -32,10 +33,11 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     control_salt: bytes
     device: bytes
     writer: bytes
-    log: str
+    logs: tuple[str, ...]
     queue: str
     recovery_recipient: str
     epochs: dict[str, str]
+    controls: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
         return "Secrets(...)"
@@ -50,7 +52,21 @@ class Secrets(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def authority_key(self) -> SigningKey:
+        """Raises: DeviceError: ``authority-missing``."""
+        if not self.authority:
+            raise DeviceError(
+                "authority-missing",
+                "found no authority key on this device",
+                hint="use the device on which the owner was made, or one that was added with --with-authority",
+            )
         return SigningKey(self.authority)
+
+    @property
+    def control_key(self) -> SigningKey:
+        """Raises: DeviceError: ``control-missing``."""
+        if not self.control:
+            raise DeviceError("control-missing", "found no control key on this device", hint="use another device")
+        return SigningKey(self.control)
 
 
 class Lock(Protocol):

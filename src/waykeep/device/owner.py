@@ -106,7 +106,7 @@ def create(name: str, now_ms: int, random: Callable[[int], bytes]) -> NewOwner:
         control_salt=control_salt,
         device=seeds[2],
         writer=seeds[3],
-        log=log_secret,
+        logs=(log_secret,),
         queue=agefile.generate()[0],
         recovery_recipient=recovery,
         epochs={"1": epoch_secret},

@@ -6,8 +6,12 @@
     profile.json      host, trust: nothing secret
     heads.json        the newest owner-log and journal heads that this device has seen
     log/<number>      owner-log objects as they lie in the store (ciphertext)
+    enrolling         the device's name, until it was added to its owner
+    recovering.age    a recovery under way (`recovery`)
+    unfinished        there while a change of keys is under way
     lock              held while one of these is changed
     outbox/           segments that are not accepted yet (`outbox`)
+    pending/          entries of the owner log that no host has taken yet (`pending`)
 """
 
 from __future__ import annotations
@@ -41,11 +45,16 @@ class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Heads(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The newest heads this device has seen. A host that shows less than these has rewound something."""
+    """The newest heads this device has seen. A host that shows less than these has rewound something.
+
+    ``resumed`` is the number of the owner-log entry that last set the journal back: only such an entry lets ``journal``
+    go back here.
+    """
 
     owner: Head | None = None
     journal: Head | None = None
     segments: int = 0
+    resumed: int = 0
 
 
 class Folder:
@@ -66,20 +75,42 @@ class Folder:
     def log(self) -> Path:
         return self.path / "log"
 
+    @property
+    def enrolling(self) -> Path:
+        return self.path / "enrolling"
+
+    @property
+    def recovering(self) -> Path:
+        return self.path / "recovering.age"
+
+    @property
+    def unfinished(self) -> Path:
+        return self.path / "unfinished"
+
+    @property
+    def pending(self) -> Path:
+        return self.path / "pending"
+
     def create(self, profile: Profile) -> None:
         """Make the folder of a new owner. A profile alone is what was left of one who was never made whole.
 
         Raises:
             DeviceError: ``folder-in-use``.
         """
-        kept = (self.keystore, self.path / "heads.json", *self.outbox.glob("*"), *self.log.glob("*"))
+        kept = (
+            self.keystore,
+            self.path / "heads.json",
+            *self.outbox.glob("*"),
+            *self.log.glob("*"),
+            *self.pending.glob("*"),
+        )
         if any(path.exists() for path in kept):
             raise DeviceError(
                 "folder-in-use",
                 "found an owner in this folder already",
                 hint="choose another with --home, or use this owner",
             )
-        for folder in (self.path, self.outbox, self.log):
+        for folder in (self.path, self.outbox, self.log, self.pending):
             files.make_folder(folder)
         self.save_profile(profile)
 
@@ -87,7 +118,7 @@ class Folder:
         """Remove what `create` made, and the keystore: of an owner whom no host knows, with secrets that nobody saw."""
         for path in (self.keystore, self.path / "profile.json", self.path / "lock"):
             files.remove(path)
-        for folder in (self.outbox, self.log, self.path):
+        for folder in (self.outbox, self.log, self.pending, self.path):
             with contextlib.suppress(OSError):  # it was there before, and holds something else
                 folder.rmdir()
 

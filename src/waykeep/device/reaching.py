@@ -13,6 +13,8 @@ from waykeep.device.hostclient import HostClient
 from waykeep.errors import ChannelError
 from waykeep.formats.ids import OwnerId
 
+TIMEOUT_S = 300.0
+"""Without a snapshot that it can believe, a user cloud folds a long journal before it answers an unlock."""
 PAUSES_S = (0.05, 0.2)
 """A host still names a user cloud that died some milliseconds ago; then it is asked again."""
 
@@ -29,7 +31,13 @@ def reach(
     for pause_s in (*PAUSES_S, None):
         try:
             return AttestedClient(
-                host.cloud(), workload=USER_CLOUD, binding=owner, trust=trust, clock=clock, signer=signer
+                host.cloud(),
+                workload=USER_CLOUD,
+                binding=owner,
+                trust=trust,
+                clock=clock,
+                signer=signer,
+                timeout_s=TIMEOUT_S,
             )
         except ChannelError as error:
             if error.rule != "unreachable" or pause_s is None:

@@ -6,7 +6,7 @@ From the envelope, the rows and the state key that the owner log names.
 from __future__ import annotations
 
 from waykeep.authority import dsse
-from waykeep.authority.statements import RECEIPT_TYPE, Receipt
+from waykeep.authority.records import RECEIPT_TYPE, Receipt
 from waykeep.errors import DeviceError
 from waykeep.formats import results
 from waykeep.formats.ids import OwnerId, PublicKey, sha256, unb64

@@ -91,6 +91,11 @@ def numbered(number: int) -> str:
     return f"{number:010d}"
 
 
+def statement_name(number: int, digest: Digest) -> str:
+    """The object name of an epoch statement where something else lies under its number: with 16 hex of its digest."""
+    return f"{numbered(number)}-{sha256(digest.encode())[7:23]}"
+
+
 def parse_object(room: str, name: str) -> str:
     """The object's key ``room/name`` in its owner's part of the store.
 

@@ -47,97 +47,6 @@ class Stored(_Message, frozen=True):
     new: bool
 
 
-# -- host and supervisor, frames over a Unix socket ---------------------------------------------------------------
-
-
-class LaunchCloud(_Message, frozen=True, tag="launch-cloud"):
-    """Start the owner's user cloud, or name the one that runs. ``host_url`` is where it finds the host."""
-
-    owner: OwnerId
-    host_url: Small
-
-
-class LaunchAlgorithm(_Message, frozen=True, tag="launch-algorithm"):
-    """Start one algorithm service for one run of this bundle."""
-
-    digest: Digest
-    bundle: bytes
-
-
-class ListClouds(_Message, frozen=True, tag="list-clouds"):
-    """Ask which user clouds run on this node."""
-
-
-class Launched(_Message, frozen=True, tag="launched"):
-    host: Small
-    port: Port
-    started: bool
-
-
-class Clouds(_Message, frozen=True, tag="clouds"):
-    owners: tuple[OwnerId, ...]
-    algorithms: int
-
-
-class Refused(_Message, frozen=True, tag="refused"):
-    """A typed refusal, as in a problem document."""
-
-    family: Small
-    rule: Small
-    message: Annotated[str, msgspec.Meta(max_length=1000)]
-    hint: Annotated[str, msgspec.Meta(max_length=1000)] = ""
-    status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 400
-
-
-ControlRequest = LaunchCloud | LaunchAlgorithm | ListClouds
-ControlReply = Launched | Clouds | Refused
-
-
-# -- supervisor and the processes that it forked, frames over their own socket -------------------------------------
-
-
-class AssignCloud(_Message, frozen=True, tag="assign-cloud"):
-    """Binds a user cloud to one owner id, for its life."""
-
-    owner: OwnerId
-    store: str
-    host_url: Small
-    listen: Small
-
-
-class AssignAlgorithm(_Message, frozen=True, tag="assign-algorithm"):
-    """Binds an algorithm service to one bundle, for its one run."""
-
-    digest: Digest
-    bundle: bytes
-    listen: Small
-
-
-class EvidenceRequest(_Message, frozen=True, tag="evidence"):
-    """Asks for workload evidence over a claims buffer (`waykeep.attestation.claims`) and the sandbox's report."""
-
-    claims: Annotated[bytes, msgspec.Meta(max_length=4096)]
-    sandbox: Annotated[tuple[Small, ...], msgspec.Meta(max_length=32)] = ()
-
-
-class EvidenceReply(_Message, frozen=True, tag="evidence-reply"):
-    evidence: bytes
-
-
-class Ready(_Message, frozen=True, tag="ready"):
-    port: Port
-
-
-class Event(_Message, frozen=True, tag="event"):
-    """A line for the supervisor's log: the name of a rule or an event, never text from outside."""
-
-    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
-
-
-Assignment = AssignCloud | AssignAlgorithm
-FromChild = EvidenceRequest | Ready | Event
-
-
 # -- user cloud, over HTTP on the attested channel -----------------------------------------------------------------
 
 
@@ -165,9 +74,11 @@ class Appraisal(_Message, frozen=True):
 
 
 class Unlock(_Message, frozen=True):
-    """Keys for the user cloud: the log secret, epoch secrets by number; and the owner-log head the device knows."""
+    """Keys for the user cloud: log secrets, oldest first, epoch secrets by number; and the head the device knows."""
 
-    log_secret: Annotated[str, msgspec.Meta(max_length=128)]
+    log_secrets: Annotated[
+        tuple[Annotated[str, msgspec.Meta(max_length=128)], ...], msgspec.Meta(min_length=1, max_length=64)
+    ]
     epochs: Annotated[dict[str, str], msgspec.Meta(max_length=1200)]
     owner_head: Head
     appraisal: Appraisal
@@ -209,6 +120,8 @@ class StreamStatus(_Message, frozen=True):
 
 
 class Status(_Message, frozen=True):
+    """``spent``: by the number of a grant's entry, how many of its runs were debited."""
+
     owner: OwnerId
     streams: tuple[StreamStatus, ...]
     runs: int
@@ -217,6 +130,20 @@ class Status(_Message, frozen=True):
     owner_head: Head
     epochs: tuple[int, ...]
     epochs_missing: tuple[int, ...]
+    spent: dict[str, int]
+
+
+class Suspend(_Message, frozen=True):
+    """Stop at once. ``forget``: also delete the sealed state, so that only the owner can start the user cloud again."""
+
+    forget: bool = False
+
+
+class Suspended(_Message, frozen=True):
+    """``journal`` is the newest record, and ``wakes`` says whether a sealed state lies ready for this node."""
+
+    journal: Head | None
+    wakes: bool
 
 
 Value = int | str | bool
@@ -245,6 +172,32 @@ class RunResult(_Message, frozen=True):
     salt: str
     stages: dict[str, float]
     head: bytes
+
+
+class Spend(_Message, frozen=True):
+    """A holder's request for one run of a grant. The same ``request_id`` again is the same run."""
+
+    request_id: Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
+    grant: Number
+    digest: Digest
+    parameters: Annotated[dict[str, Value], msgspec.Meta(max_length=64)]
+    from_ms: Millis
+    to_ms: Millis
+
+
+class SpendResult(_Message, frozen=True):
+    """``sealed`` is an age file to the grant's recipient: a `GrantedRows` frame; nobody else can read it."""
+
+    sealed: bytes
+
+
+class GrantedRows(_Message, frozen=True):
+    """What a holder gets: rows, the receipt's envelope by the state key, and the salt that opens its commitment."""
+
+    request_id: str
+    rows: list[dict[str, Value]]
+    receipt: bytes
+    salt: str
 
 
 # -- algorithm service, over HTTP on the attested channel ----------------------------------------------------------

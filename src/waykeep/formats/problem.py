@@ -16,6 +16,7 @@ from waykeep.errors import (
     UserCloudError,
     VaultError,
     WaykeepError,
+    WitnessError,
 )
 from waykeep.formats.wire import decode_json, encode_json
 
@@ -34,6 +35,7 @@ _FAMILIES: dict[str, type[WaykeepError]] = {
         AlgorithmError,
         DeviceError,
         HostError,
+        WitnessError,
     )
 }
 

@@ -89,7 +89,7 @@ def create_app(
 def routes(directory: Directory, objects: Objects, bundles: Bundles, clouds: Clouds, probes: Probes) -> Table:
     """Every route of the host, with what a caller needs to know of it."""
     owner = "/v1/owners/{owner}"
-    any_key, device = "a device or writer of the newest key list", "a device of the newest key list"
+    any_key, caller = "a device or writer of the newest key list", "a device or caller of the newest key list"
     stored: dict[int, type | str] = {200: Stored, 201: Stored}
     address: dict[int, type | str] = {200: Address, 201: Address}
     return [
@@ -138,7 +138,13 @@ def routes(directory: Directory, objects: Objects, bundles: Bundles, clouds: Clo
             objects.names,
         ),
         (
-            Described("POST", owner + "/cloud", "Find the owner's user cloud, or launch it.", address, signed=device),
+            Described(
+                "POST",
+                owner + "/cloud",
+                "Find the owner's user cloud, launch it, or have it wake.",
+                address,
+                signed=caller,
+            ),
             clouds.cloud,
         ),
         (

@@ -10,8 +10,9 @@ import anyio
 from starlette.responses import Response
 
 from waykeep.errors import HostError
+from waykeep.formats.frames import Launched
 from waykeep.formats.ids import parse_digest, parse_owner_id
-from waykeep.formats.messages import Address, Launched
+from waykeep.formats.messages import Address
 from waykeep.host.answers import answer
 from waykeep.host.bundles import Bundles
 from waykeep.host.directory import Directory
@@ -33,7 +34,8 @@ class Clouds:
     async def cloud(self, inbound: Inbound) -> Response:
         """``POST /v1/owners/{owner}/cloud``"""
         owner = parse_owner_id(inbound.part("owner"))
-        self._directory.authorize(inbound, await self._directory.keys(owner), devices_only=True)
+        keys = await self._directory.keys(owner)
+        self._directory.authorize(inbound, keys, keys.devices + keys.callers)
         return _address(await self._supervisor.launch_cloud(owner, self._host_url))
 
     async def algorithm(self, inbound: Inbound) -> Response:

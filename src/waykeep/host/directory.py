@@ -1,8 +1,9 @@
 """The directory of owners: inceptions, the numbered lists of keys that may write, and who signed a request.
 
 ``access/0000000000`` is an owner's inception; ``access/<n>`` the n-th key list, signed by the authority that the
-inception names. The newest list counts. Both are read from the store for each request: the host keeps nothing in memory
-that a restart could lose or that could go stale.
+inception names, or by the one after the rotations that the list holds, of which no later list may hold fewer. The
+newest list counts. Both are read from the store for each request: the host keeps nothing in memory that a restart could
+lose or that could go stale.
 """
 
 from __future__ import annotations
@@ -66,16 +67,21 @@ class Directory:
         """
         return await run_sync(self._newest_list, owner)
 
-    def authorize(self, inbound: Inbound, keys: KeyList, body: bytes = b"", *, devices_only: bool = False) -> PublicKey:
+    def authorize(
+        self, inbound: Inbound, keys: KeyList, allowed: Collection[PublicKey], body: bytes = b""
+    ) -> PublicKey:
         """The listed key that signed the request.
+
+        Args:
+            allowed: Those of the listed keys that may ask this.
 
         Raises:
             AuthorityError: with status 401, when no listed key signed it.
-            HostError: ``not-yours`` (403), when a writer signed what only devices may ask.
+            HostError: ``not-yours`` (403), when a listed key signed it that may not ask this.
         """
-        signer = self._access.authorize(inbound.signed(body), _both(keys))
-        if devices_only and signer not in keys.devices:
-            raise HostError("not-yours", "found a writer's signature where only a device may ask", status=403)
+        signer = self._access.authorize(inbound.signed(body), {*keys.devices, *keys.writers, *keys.callers})
+        if signer not in allowed:
+            raise HostError("not-yours", "found the signature of a key that may not ask this", status=403)
         return signer
 
     def _enrol(self, owner: OwnerId, envelope: bytes) -> bool:
@@ -103,7 +109,8 @@ class Directory:
                 status=409,
             )
         if number == newest + 1:
-            self._access.key_list(owner, inception, envelope, number)
+            rotations = len(self._list(owner, inception, newest).rotations) if newest else 0
+            self._access.key_list(owner, inception, envelope, number, rotations)
         # A number that is taken reaches the store as well: equal bytes are a repeated put, others are refused there.
         return self._store.put_new(_key(owner, number), envelope)
 
@@ -130,11 +137,10 @@ class Directory:
             raise HostError(
                 "key-list-missing", "this owner has no key list yet", hint="put access/0000000001", status=403
             )
+        return self._list(owner, inception, number)
+
+    def _list(self, owner: OwnerId, inception: bytes, number: int) -> KeyList:
         return self._access.key_list(owner, inception, self._store.get(_key(owner, number)), number)
-
-
-def _both(keys: KeyList) -> Collection[str]:
-    return frozenset(keys.devices) | frozenset(keys.writers)
 
 
 def _key(owner: OwnerId, number: int) -> str:

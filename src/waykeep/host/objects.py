@@ -1,7 +1,7 @@
 """Objects of owners: who may put what where, and who may read it.
 
-Everything here is ciphertext or a public statement. Reading still needs a listed key, since sizes and times tell a
-lot; epochs and key lists are what a writer needs before it has a key, so they are open.
+Everything here is ciphertext or a public statement. Reading still needs a device's or writer's key, since sizes and
+times tell a lot; epochs and key lists are what a writer needs before it has a key, so they are open.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from waykeep.errors import HostError
-from waykeep.formats import agefile
-from waykeep.formats.ids import ROOMS, OwnerId, parse_object, parse_owner_id, sha256
+from waykeep.formats import agefile, entries
+from waykeep.formats.ids import ROOMS, OwnerId, numbered, parse_object, parse_owner_id, sha256
 from waykeep.formats.messages import Listing, Stored
 from waykeep.host.answers import answer, octets
 from waykeep.host.directory import Directory
 from waykeep.host.inbound import Inbound
-from waykeep.host.ports import HostLimits, Store
+from waykeep.host.ports import HostLimits, KeyList, Store
 
 SEGMENTS = "segments"
 DEVICE_ROOMS = frozenset({"owner-log", "epochs", "keys"})
@@ -40,9 +40,12 @@ class Objects:
             raise HostError("not-yours", "found a put to a room that only the user cloud writes", status=403)
         keys = await self._directory.keys(owner)
         body = await inbound.read(self._limits.segment_bytes if room == SEGMENTS else self._limits.object_bytes)
-        self._directory.authorize(inbound, keys, body, devices_only=room in DEVICE_ROOMS)
+        allowed = keys.devices if room in DEVICE_ROOMS else keys.devices + keys.writers
+        self._directory.authorize(inbound, keys, allowed, body)
         if room in AGE_ROOMS:
             agefile.check_header(body)
+        if room == "owner-log":
+            await run_sync(self._require_next, owner, inbound.part("name"), keys)
         new = await run_sync(self._store.put_new, key, body)
         return answer(Stored(sha256(body), new), 201 if new else 200)
 
@@ -64,6 +67,21 @@ class Objects:
         names = await run_sync(self._store.names, f"owners/{owner}/{room}/", after, page + 1)
         return answer(Listing(tuple(names[:page]), more=len(names) > page))
 
+    def _require_next(self, owner: OwnerId, name: str, keys: KeyList) -> None:
+        """No number of the owner log is put before the ones below it, nor beside it but under the newest key list."""
+        number, prefix = entries.number_of(name), f"owners/{owner}/owner-log/"
+        if number is not None:
+            below = number - 1 if name == numbered(number) else number
+            lying = below < 0 or self._store.names(prefix, entries.before(below), 1) == [numbered(below)]
+            if lying and name in (numbered(number), entries.beside(number, len(keys.rotations), keys.number)):
+                return
+        raise HostError(
+            "entry-skips",
+            "found the name of an owner-log entry that is not the next one, nor beside one under the newest key list",
+            hint="fetch the log and the key list again",
+            status=409,
+        )
+
     def _place(self, inbound: Inbound) -> tuple[OwnerId, str]:
         owner, room = parse_owner_id(inbound.part("owner")), inbound.part("room")
         if room not in ROOMS:
@@ -74,4 +92,5 @@ class Objects:
         if room in OPEN_ROOMS:
             await self._directory.require_owner(owner)
         else:
-            self._directory.authorize(inbound, await self._directory.keys(owner))
+            keys = await self._directory.keys(owner)
+            self._directory.authorize(inbound, keys, keys.devices + keys.writers)

@@ -53,7 +53,7 @@ class SignedRequest:
 
 
 class KeyList(Protocol):
-    """The keys that may write for an owner, as the owner's authority signed them."""
+    """Who may do what for an owner at this host, as the owner's authority signed it."""
 
     @property
     def number(self) -> int: ...
@@ -64,6 +64,13 @@ class KeyList(Protocol):
     @property
     def writers(self) -> tuple[PublicKey, ...]: ...
 
+    @property
+    def callers(self) -> tuple[PublicKey, ...]:
+        """Keys that may have the user cloud started, and nothing else."""
+
+    @property
+    def rotations(self) -> tuple[str, ...]: ...
+
 
 class Access(Protocol):
     """Checks of public statements. All are pure, and raise a typed refusal."""
@@ -71,8 +78,11 @@ class Access(Protocol):
     def register(self, owner: OwnerId, inception: bytes) -> None:
         """Raises: AuthorityError unless the envelope is the inception of that owner id."""
 
-    def key_list(self, owner: OwnerId, inception: bytes, envelope: bytes, number: int) -> KeyList:
-        """The key list in an envelope. Raises: AuthorityError for another authority, owner or number."""
+    def key_list(self, owner: OwnerId, inception: bytes, envelope: bytes, number: int, rotations: int = 0) -> KeyList:
+        """The key list in an envelope, which holds at least as many rotations of the authority as the one before.
+
+        Raises: AuthorityError for another or a replaced authority, another owner or number.
+        """
 
     def authorize(self, request: SignedRequest, keys: Collection[str]) -> PublicKey:
         """The key of ``keys`` that signed the request. Raises: AuthorityError with status 401."""

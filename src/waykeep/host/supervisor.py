@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from waykeep.errors import FormatError, HostError, SupervisorError, WaykeepError
-from waykeep.formats.ids import Digest, OwnerId
-from waykeep.formats.messages import (
+from waykeep.formats.frames import (
     Clouds,
     ControlReply,
     ControlRequest,
@@ -21,6 +20,7 @@ from waykeep.formats.messages import (
     ListClouds,
     Refused,
 )
+from waykeep.formats.ids import Digest, OwnerId
 from waykeep.formats.wire import decode_frame, encode_frame, frame_length
 
 _FAMILIES = {kind.family: kind for kind in WaykeepError.__subclasses__()}

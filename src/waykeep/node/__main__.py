@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from waykeep.errors import WaykeepError
+from waykeep.supervisor.node import IDLE_S, MAX_IDLE_S
 from waykeep.supervisor.service import Settings, serve
 from waykeep.supervisor.zygote import Workloads
 
@@ -33,11 +34,17 @@ def main(arguments: list[str]) -> None:
     for name in ("state", "store", "socket"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--listen", default="127.0.0.1")
+    parser.add_argument("--idle-s", type=float, default=IDLE_S)
     given = parser.parse_args(arguments)
+    if not 0 < given.idle_s <= MAX_IDLE_S:
+        parser.error(f"--idle-s is more than 0 and at most {MAX_IDLE_S:.0f} seconds")
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     given.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     given.store.mkdir(mode=0o711, parents=True, exist_ok=True)
-    serve(Settings(socket=given.socket, state=given.state, store=given.store, listen=given.listen), workloads)
+    settings = Settings(
+        socket=given.socket, state=given.state, store=given.store, listen=given.listen, idle_s=given.idle_s
+    )
+    serve(settings, workloads)
 
 
 if __name__ == "__main__":

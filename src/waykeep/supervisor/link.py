@@ -1,18 +1,24 @@
-"""A forked process's own supervisor socket: the only descriptor it inherits, and its way to evidence."""
+"""A forked process's own supervisor socket: all that it inherits, and its way to evidence and to its sealed state."""
 
 from __future__ import annotations
 
 import socket
 import threading
 
-from waykeep.errors import SupervisorError
-from waykeep.formats.messages import (
+from waykeep.authority.sealing import MAX_SEALED, Sealed
+from waykeep.errors import AuthorityError, SupervisorError
+from waykeep.formats.frames import (
     AssignAlgorithm,
     AssignCloud,
     Event,
     EvidenceReply,
     EvidenceRequest,
+    FromChild,
+    OpenSealed,
     Ready,
+    Refused,
+    Sleeping,
+    Unsealed,
 )
 from waykeep.formats.wire import decode_frame, encode_frame, frame_length
 
@@ -22,7 +28,7 @@ class Link:
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
-        self._lock = threading.Lock()
+        self._lock, self._sending = threading.Lock(), threading.Lock()
 
     def assignment(self) -> AssignCloud | AssignAlgorithm:
         """What this process is bound to for its life; sent once, first."""
@@ -34,6 +40,26 @@ class Link:
             self._send(EvidenceRequest(claims, sandbox))
             return decode_frame(self._receive(), EvidenceReply).evidence
 
+    def unseal(self, data: bytes) -> Sealed:
+        """What lies in a sealed state, if it is for this very process on this node.
+
+        Raises:
+            AuthorityError: As `waykeep.authority.sealing.open_`; the supervisor names the rule.
+            SupervisorError: ``supervisor-gone``.
+        """
+        if len(data) > MAX_SEALED:  # the supervisor would end this process
+            raise AuthorityError("sealed-malformed", f"found a sealed state over {MAX_SEALED} bytes", status=409)
+        with self._lock:
+            self._send(OpenSealed(data))
+            reply: Unsealed | Refused = decode_frame(self._receive(), Unsealed | Refused)  # type: ignore[arg-type]
+        if isinstance(reply, Refused):
+            raise AuthorityError(reply.rule, reply.message, hint=reply.hint, status=reply.status)
+        return Sealed(reply.header, reply.payload)
+
+    def sleeping(self) -> None:
+        """This process takes no new request any more; it has to end within 10 seconds, or is killed."""
+        self._send(Sleeping())
+
     def ready(self, port: int) -> None:
         self._send(Ready(port))
 
@@ -41,9 +67,10 @@ class Link:
         """A line for the supervisor's log: the name of an event or rule, nothing else."""
         self._send(Event(name))
 
-    def _send(self, message: EvidenceRequest | Ready | Event) -> None:
+    def _send(self, message: FromChild) -> None:
         try:
-            self._socket.sendall(encode_frame(message))
+            with self._sending:  # a frame may take several writes
+                self._socket.sendall(encode_frame(message))
         except OSError:
             raise SupervisorError("supervisor-gone", "found the supervisor's socket closed", status=503) from None
 

@@ -1,17 +1,15 @@
 """A node's processes.
 
-Forks them through the preloaded parent, binds each for life, and answers its requests for evidence.
+Forks them through the preloaded parent, binds each for life, and answers what it asks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import resource
 import socket
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -20,37 +18,33 @@ import msgspec
 from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
 from waykeep.errors import FormatError, SupervisorError
 from waykeep.formats import wire
-from waykeep.formats.ids import OwnerId, parse_digest, parse_owner_id, sha256
-from waykeep.formats.messages import (
+from waykeep.formats.frames import (
     AssignAlgorithm,
     AssignCloud,
     Event,
-    EvidenceReply,
     EvidenceRequest,
+    FromChild,
     Launched,
+    OpenSealed,
     Ready,
 )
+from waykeep.formats.ids import OwnerId, parse_digest, parse_owner_id, sha256
 from waykeep.supervisor import isolation
+from waykeep.supervisor.answers import Answers, Process
 from waykeep.supervisor.signer import Signer
-from waykeep.supervisor.uids import Uids
+from waykeep.supervisor.uids import Uids, claim_home
 from waykeep.supervisor.zygote import MAX_PACKET, Exited, Failed, Kill, SpawnAlgorithm, SpawnCloud, Spawned
 
 log = logging.getLogger("waykeep.supervisor")
 READY_S = 30.0
 ALGORITHM_LIFE_S = 180.0
+SLEEP_S = 10.0
+"""How long a user cloud that said it sleeps may take to end."""
+KILLED_S = 5.0
+IDLE_S = 600.0
+MAX_IDLE_S = 30 * 86_400.0
 MAX_ALGORITHMS = 64
 MAX_CLOUDS = 20_000
-
-
-@dataclass
-class _Process:
-    workload: str
-    binding: str
-    pid: int
-    claims: tuple[str, ...]
-    writer: asyncio.StreamWriter
-    ready: asyncio.Future[int]
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Node:
@@ -58,16 +52,26 @@ class Node:
 
     Args:
         zygote: The socket to the preloaded parent.
-        signer: Signs their evidence.
+        answers: What they are given: evidence, and their sealed state.
         uids: Their uids, or None where the supervisor is not root.
         store: The folder that user clouds write to.
         listen: The address they listen on.
+        idle_s: After how long without a request a user cloud sleeps, in seconds.
     """
 
-    def __init__(self, zygote: socket.socket, signer: Signer, uids: Uids | None, store: Path, listen: str) -> None:
-        self._zygote, self._signer, self._uids, self._store, self._listen = zygote, signer, uids, store, listen
-        self._clouds: dict[OwnerId, _Process] = {}
-        self._by_pid: dict[int, _Process] = {}
+    def __init__(
+        self,
+        zygote: socket.socket,
+        answers: Answers,
+        uids: Uids | None,
+        store: Path,
+        listen: str,
+        idle_s: float = IDLE_S,
+    ) -> None:
+        self._zygote, self._answers, self._uids, self._store = zygote, answers, uids, store
+        self._listen, self._idle_s = listen, idle_s
+        self._clouds: dict[OwnerId, Process] = {}
+        self._by_pid: dict[int, Process] = {}
         # Weak: a host may name any number of owners, and a lock that nobody holds need not be kept.
         self._locks: WeakValueDictionary[OwnerId, asyncio.Lock] = WeakValueDictionary()
         self._spawning = asyncio.Lock()
@@ -88,7 +92,7 @@ class Node:
 
     def vouch_with(self, signer: Signer) -> None:
         """Sign evidence with a renewed signer from now on."""
-        self._signer = signer
+        self._answers.signer = signer
 
     def owners(self) -> tuple[OwnerId, ...]:
         return tuple(self._clouds)
@@ -99,23 +103,38 @@ class Node:
     async def cloud(self, owner: OwnerId, host_url: str) -> Launched:
         """The owner's user cloud: the one that runs, or a new one. Never two on this node.
 
+        One that said it sleeps is waited for, and never named.
+
         Raises:
-            SupervisorError: ``owner-unknown``, ``start-failed``.
+            SupervisorError: ``owner-unknown``, ``start-failed``, ``too-many``.
         """
         parse_owner_id(owner)
         async with self._locks.setdefault(owner, asyncio.Lock()):
-            if owner in self._clouds:
-                return Launched(self._listen, self._clouds[owner].ready.result(), False)
+            running = self._clouds.get(owner)
+            if running is not None and running.sleeping:
+                await self._gone_to_sleep(running)
+            elif running is not None:
+                return Launched(self._listen, running.ready.result(), False)
             if len(self._clouds) >= self._most:
                 raise SupervisorError("too-many", "found no room for another user cloud on this node", status=503)
-            uid = self._claim_home(owner)
-            assignment = AssignCloud(owner, str(self._store), host_url, self._listen)
+            uid = claim_home(self._store, owner, self._uids)
+            assignment = AssignCloud(owner, str(self._store), host_url, self._listen, self._answers.node, self._idle_s)
             process = await self._start(USER_CLOUD, owner, SpawnCloud(uid), uid, wire.encode_frame(assignment))
             self._clouds[owner] = process
             if process.ended.is_set():  # it ended between its word and ours
                 del self._clouds[owner]
+            if process.ended.is_set() or process.sleeping:
                 raise SupervisorError("start-failed", "the user cloud ended at once", status=503)
             return Launched(self._listen, process.ready.result(), True)
+
+    async def _gone_to_sleep(self, process: Process) -> None:
+        """Wait until a sleeping process ended; `_end_after` sees to it. Raises: SupervisorError: ``start-failed``."""
+        try:
+            await asyncio.wait_for(process.ended.wait(), SLEEP_S + KILLED_S)
+        except TimeoutError:
+            raise SupervisorError(
+                "start-failed", "the user cloud before this one does not end", hint="try again", status=503
+            ) from None
 
     async def algorithm(self, digest: str, bundle: bytes) -> Launched:
         """A new algorithm service for one run.
@@ -132,33 +151,9 @@ class Node:
         self._task(self._end_after(process, ALGORITHM_LIFE_S))
         return Launched(self._listen, process.ready.result(), True)
 
-    def _claim_home(self, owner: OwnerId) -> int | None:
-        """Give the owner's folder to their user cloud's uid.
-
-        The store is the host's: a link in its place is not followed.
-        """
-        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            home = os.open(self._store / "owners" / owner, flags)
-        except OSError:
-            raise SupervisorError(
-                "owner-unknown",
-                "found no folder of this owner in the store",
-                hint="register the owner first",
-                status=404,
-            ) from None
-        try:
-            if self._uids is None:
-                return None
-            uid = self._uids.of_owner(owner)
-            os.fchown(home, uid, -1)
-            return uid
-        finally:
-            os.close(home)
-
     async def _start(
         self, workload: str, binding: str, spawn: SpawnCloud | SpawnAlgorithm, uid: int | None, assignment: bytes
-    ) -> _Process:
+    ) -> Process:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         async with self._spawning:
             with theirs:
@@ -170,7 +165,7 @@ class Node:
         pid = spawned.pid
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.MAX_FRAME)
         loop = asyncio.get_running_loop()
-        process = _Process(workload, binding, pid, isolation.claims(uid), writer, loop.create_future())
+        process = Process(workload, binding, pid, isolation.claims(uid), writer, loop.create_future())
         self._by_pid[pid] = process
         if self._exits.pop(pid, None) is not None:
             self._ended(pid)
@@ -184,23 +179,23 @@ class Node:
             raise SupervisorError("start-failed", f"the {workload} did not start: {reason}", status=503) from None
         return process
 
-    async def _answer(self, process: _Process, reader: asyncio.StreamReader) -> None:
-        """Answer one process's frames until it closes. Its binding is this object's, not what a frame says."""
+    async def _answer(self, process: Process, reader: asyncio.StreamReader) -> None:
+        """Answer one process's frames until it closes. What it is, this object says, not a frame."""
         try:
             while True:
                 body = await reader.readexactly(wire.frame_length(await reader.readexactly(4)))
-                request = wire.decode_frame(body, EvidenceRequest | Ready | Event, what="a process's frame")  # type: ignore[arg-type]
-                if isinstance(request, EvidenceRequest):
-                    evidence = self._signer.evidence(
-                        process.workload, process.binding, request.claims, process.claims, request.sandbox
-                    )
-                    process.writer.write(wire.encode_frame(EvidenceReply(evidence)))
+                request: FromChild = wire.decode_frame(body, FromChild, what="a process's frame")  # type: ignore[arg-type]
+                if isinstance(request, EvidenceRequest | OpenSealed):
+                    process.writer.write(wire.encode_frame(self._answers.answer(process, request)))
                     await process.writer.drain()
                 elif isinstance(request, Ready):
                     if not process.ready.done():
                         process.ready.set_result(request.port)
                 elif isinstance(request, Event):
                     log.info("%s says %s", process.workload, request.name)
+                elif not process.sleeping:
+                    process.sleeping = True
+                    self._task(self._end_after(process, SLEEP_S))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         except FormatError as error:
@@ -240,14 +235,14 @@ class Node:
             del self._clouds[OwnerId(process.binding)]
         log.info("%s ended", process.workload)
 
-    async def _end_after(self, process: _Process, seconds: float) -> None:
+    async def _end_after(self, process: Process, seconds: float) -> None:
         try:
             await asyncio.wait_for(process.ended.wait(), seconds)
         except TimeoutError:
-            log.warning("%s outlived its run", process.workload)
+            log.warning("%s outlived its time", process.workload)
             self._kill(process)
 
-    def _kill(self, process: _Process) -> None:
+    def _kill(self, process: Process) -> None:
         if not process.ended.is_set():
             self._zygote.send(msgspec.json.encode(Kill(process.pid)))
 

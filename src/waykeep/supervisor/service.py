@@ -25,10 +25,12 @@ from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
 from waykeep.authority.keys import SigningKey
 from waykeep.errors import SupervisorError, WaykeepError
 from waykeep.formats import wire
-from waykeep.formats.messages import Clouds, LaunchAlgorithm, LaunchCloud, ListClouds, Refused
+from waykeep.formats.frames import Clouds, LaunchAlgorithm, LaunchCloud, ListClouds, Refused
 from waykeep.supervisor import isolation, zygote
+from waykeep.supervisor.answers import Answers
+from waykeep.supervisor.kept import kept, node_key
 from waykeep.supervisor.measure import measure
-from waykeep.supervisor.node import Node
+from waykeep.supervisor.node import IDLE_S, Node
 from waykeep.supervisor.signer import Signer
 from waykeep.supervisor.uids import Uids
 from waykeep.supervisor.zygote import MAX_PACKET, Spawned, Workloads
@@ -42,13 +44,15 @@ RENEW_S = 86_400.0
 class Settings:
     """Where a supervisor keeps and finds things.
 
-    ``state`` holds the software root of platform ``insecure`` and the uids.
+    ``state`` holds the software root of platform ``insecure``, the node's key and the uids. A user cloud sleeps after
+    ``idle_s`` seconds without a request.
     """
 
     socket: Path
     state: Path
     store: Path
     listen: str = "127.0.0.1"
+    idle_s: float = IDLE_S
 
 
 def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
@@ -97,7 +101,7 @@ async def _main(settings: Settings, parent: socket.socket, measured: dict[str, s
     if not packet:
         raise SupervisorError("start-failed", "the preloaded parent did not start")
     msgspec.json.decode(packet, type=Spawned)
-    root = software_root(settings.state)
+    root, key = software_root(settings.state), node_key(settings.state)
 
     def signer() -> Signer:
         """A new signing key, quoted now."""
@@ -107,10 +111,11 @@ async def _main(settings: Settings, parent: socket.socket, measured: dict[str, s
             secrets.token_bytes(32),
             time.time_ns() // 1_000_000,
             measured,
+            key.recipient,
         )
 
     uids = Uids(settings.state / "uids") if os.geteuid() == 0 else None
-    node = Node(parent, signer(), uids, settings.store, settings.listen)
+    node = Node(parent, Answers(signer(), key), uids, settings.store, settings.listen, settings.idle_s)
     node.listen_to_zygote(stop.set)
     _free(settings.socket)
     server = await asyncio.start_unix_server(
@@ -192,19 +197,7 @@ async def _reply(node: Node, body: bytes) -> bytes:
 def software_root(state: Path) -> SigningKey:
     """The installation's software root, made once; its public half is beside it for those who choose to trust it."""
     path = state / "insecure-root"
-    if not path.exists():
-        staging = path.with_suffix(".new")
-        with open(staging, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-            file.write(secrets.token_bytes(32))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(staging, path)
-        folder = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)  # before anybody sees its public half, and trusts it
-        finally:
-            os.close(folder)
-    seed = path.read_bytes()
+    seed = kept(path, lambda: secrets.token_bytes(32))  # before anybody sees its public half, and trusts it
     if len(seed) != 32:
         raise SupervisorError(
             "root-damaged", "found a software root that has not 32 bytes", hint=f"delete {path.name} to make a new one"

@@ -24,13 +24,16 @@ class Signer:
         seed: 32 random bytes of the signing key, which never leaves this process.
         time_ms: When the quote is asked for.
         measurements: Per workload its measurement.
+        node: The recipient of this node's key, which is quoted too.
     """
 
-    def __init__(self, platform: str, quote: Quoter, seed: bytes, time_ms: int, measurements: dict[str, str]) -> None:
+    def __init__(
+        self, platform: str, quote: Quoter, seed: bytes, time_ms: int, measurements: dict[str, str], node: str
+    ) -> None:
         self._key = SigningKey(seed)
-        binding = SignerBinding(self._key.public, time_ms)
+        binding = SignerBinding(self._key.public, time_ms, node)
         self._platform = PlatformEvidence(platform, quote(binding.report_data()), binding)
-        self._measurements = measurements
+        self.measurements = measurements
 
     def evidence(
         self, workload: str, binding: str, claims: bytes, isolation: tuple[str, ...], sandbox: tuple[str, ...]
@@ -38,7 +41,7 @@ class Signer:
         """Encoded evidence for one process, over its claims buffer."""
         statement = WorkloadClaims(
             workload=workload,
-            measurement=self._measurements[workload],
+            measurement=self.measurements[workload],
             binding=binding,
             report_data=claims_buffer.report_data(claims).hex(),
             isolation=isolation,

@@ -75,6 +75,34 @@ class Uids:
         os.close(self._file)
 
 
+def claim_home(store: Path, owner: OwnerId, uids: Uids | None) -> int | None:
+    """Give the owner's folder in the store to their user cloud's uid, or to none where there are no ``uids``.
+
+    The store is the host's: a link in its place is not followed.
+
+    Raises:
+        SupervisorError: ``owner-unknown``; and as `Uids.of_owner` does.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        home = os.open(store / "owners" / owner, flags)
+    except OSError:
+        raise SupervisorError(
+            "owner-unknown",
+            "found no folder of this owner in the store",
+            hint="register the owner first",
+            status=404,
+        ) from None
+    try:
+        if uids is None:
+            return None
+        uid = uids.of_owner(owner)
+        os.fchown(home, uid, -1)
+        return uid
+    finally:
+        os.close(home)
+
+
 def _failed(why: str) -> SupervisorError:
     return SupervisorError(
         "uids-failed", f"the file of uids takes no line ({why})", hint="look at the node's disk", status=503

@@ -1,7 +1,7 @@
-"""A user cloud's state: bound to one owner for life, locked until the owner's device hands it keys.
+"""A user cloud's state: bound to one owner for life, locked until keys come from the owner's device or a sealed state.
 
 Everything here blocks and runs under one lock, in a worker thread. Nothing reads a clock: times come from the owner's
-signed requests.
+signed requests, or from the witness.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-import msgspec
-import pyarrow as pa
-
-from waykeep.authority import journal
-from waykeep.authority.approvals import ReadPlan
+from waykeep.authority import journal, spending
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.ownerlog import OwnerState
-from waykeep.authority.statements import Detail, SegmentEntry, SegmentsAccepted
-from waykeep.errors import AuthorityError, FormatError, UserCloudError, VaultError
-from waykeep.formats.ids import OwnerId, parse_object
-from waykeep.formats.messages import Accepted, Status, Unlock, Unlocked
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import Debited, Detail, Spent
+from waykeep.authority.witnessing import Held
+from waykeep.errors import AuthorityError, UserCloudError, VaultError, WaykeepError
+from waykeep.formats.ids import OwnerId, PublicKey
+from waykeep.formats.messages import Head, Spend, Status, Unlock, Unlocked, Value
+from waykeep.usercloud import derived
 from waykeep.usercloud.keys import Keys, locked, take_over
 from waykeep.usercloud.summary import summarise
-from waykeep.vault import segments
+from waykeep.vault import snapshots
 from waykeep.vault.objects import Reader, Store
-from waykeep.vault.segments import Segment
+
+SNAPSHOT_EVERY = 1024
+"""Records after which a snapshot is written, so that waking and appending stay short."""
 
 
 class Cloud:
@@ -38,80 +38,93 @@ class Cloud:
         store: The place that the node gives.
 
     Attributes:
+        state_key, state_seed: Made here, and replaced only by a sealed state's, before anything is signed.
         on_stop: Called, under the lock, when another instance wrote the journal and this one has to end.
+        asleep: Why a sealed state did not wake this user cloud, if one lay there.
+        left: Recorded segments that no record with effect names: to be accepted again, where records were made void.
     """
 
     def __init__(self, owner: OwnerId, store: Store) -> None:
-        self.owner = owner
-        self.state_key = SigningKey(secrets.token_bytes(32))
-        self._store, self._lock = store, threading.RLock()
+        self.owner, self.store = owner, store
+        self.state_seed = secrets.token_bytes(32)
+        self.state_key = SigningKey(self.state_seed)
+        self.lock = threading.RLock()
         self._keys: Keys | None = None
         self._log: OwnerState | None = None
-        self._journal: JournalState = journal.EMPTY
-        self._stopped: VaultError | None = None
+        self.journal: JournalState = journal.EMPTY
+        self._stopped: WaykeepError | None = None
         self._swept = False
         self._running: set[str] = set()
+        self._unsaved = 0
+        self._unsure = False
+        self.left: tuple[str, ...] = ()
         self.on_stop: Callable[[], None] = lambda: None
+        self.asleep: WaykeepError | None = None
 
     # -- unlocking -----------------------------------------------------------------------------------------------------
 
     def look(self, asked: Unlock) -> OwnerState:
-        """The owner log under the secret in a request that is not verified yet.
+        """The owner log under the secrets in a request that is not verified yet.
 
         It names the keys that may have signed it.
         """
-        with self._lock:
-            return Reader(self._store, self.owner, asked.log_secret).owner_log(self._log, asked.owner_head)
+        with self.lock:
+            return Reader(self.store, self.owner, asked.log_secrets).owner_log(self._log, asked.owner_head)
 
     def unlock(self, asked: Unlock, log: OwnerState) -> Unlocked:
         """Take keys over, after the request was verified under ``log``.
 
         May be repeated, with more epochs or a newer head. Raises as `take_over` does.
         """
-        with self._lock:
+        with self.lock:
             before = self._keys.epochs if self._keys else {}
-            keys = take_over(asked, log, self._store, self.state_key, before)
-            folded = self._read_journal(keys.reader, log)
-            self._log, self._keys, self._journal = log, keys, folded
-            named = self.state_key.public in log.state_keys
+            reader = Reader(self.store, self.owner, asked.log_secrets)
+            keys = take_over(asked, log, reader, self.state_key, before)
+            self.take(keys, log, self._read_journal(keys.reader, log, self._log))
+            named = log.signs_now(self.state_key.public)
             # Not before the device, which knows how far the journal went, had a look at it and named the key.
             if named and not self._swept:
-                self._sweep()
+                left = derived.sweep(self.store, log, self.journal, keys.epochs)
+                # What a thief's state key accepted is void with it; it is offered again by nobody else.
+                self.left = left if any(life.void for life in log.state_keys.values()) else ()
                 self._swept = True
-            return Unlocked(
-                self.state_key.public,
-                named,
-                self._journal.head,
-                tuple(sorted(keys.epochs)),
-            )
+            return Unlocked(self.state_key.public, named, self.journal.head, tuple(sorted(keys.epochs)))
 
-    def _read_journal(self, reader: Reader, log: OwnerState) -> JournalState:
+    def take(self, keys: Keys, log: OwnerState, folded: JournalState) -> None:
+        """Be unlocked with keys that were checked."""
+        with self.lock:
+            self._log, self._keys, self.journal, self.asleep = log, keys, folded, None
+            self._unsaved = len(folded.digests)
+
+    def wake(self, keys: Keys, log: OwnerState, folded: JournalState, seed: bytes) -> None:
+        """Be what a sealed state says, which was checked: under the state key of before.
+
+        Raises: VaultError: ``store-failed``.
+        """
+        with self.lock:
+            # Durable before anybody is told of it, as in `_read_journal`: whoever wrote it last was perhaps killed.
+            self.store.sync(f"owners/{self.owner}/journal")
+            self.state_seed, self.state_key = seed, SigningKey(seed)
+            self.take(keys, log, folded)
+
+    def _read_journal(self, reader: Reader, log: OwnerState, before: OwnerState | None) -> JournalState:
         """The journal as it lies in the store, durable before anybody is told of it: whoever wrote it may have died."""
-        folded = reader.journal(self._journal, log)
-        if folded.head != self._journal.head:
-            self._store.sync(f"owners/{self.owner}/journal")
+        state = self.journal
+        if state.head is None or (before is not None and before.rotations != log.rotations):
+            # A rotation may have made void what had effects.
+            state = snapshots.read(reader, log)
+        folded = reader.journal(state, log)
+        if folded.head != self.journal.head:
+            self.store.sync(f"owners/{self.owner}/journal")
         return folded
-
-    def _sweep(self) -> None:
-        """Delete derived segments that no record names: one was put just before this owner's last process died."""
-        home = f"owners/{self.owner}/segments"
-        for name in self._store.names(home, limit=100_000):
-            if name in self._journal.segments:
-                continue
-            try:
-                found = segments.open_(self._store.get(f"{home}/{name}"), self.log, self.keys.epochs)
-            except (FormatError, AuthorityError, VaultError):
-                continue
-            if found.header.kind == "derived":
-                self._store.delete(f"{home}/{name}")
 
     @property
     def keys(self) -> Keys:
-        """Raises: UserCloudError: ``locked``; or what stopped this instance."""
+        """Raises: UserCloudError: ``locked``; or what stopped this instance, or kept it from waking."""
         if self._stopped is not None:
             raise self._stopped
         if self._keys is None:
-            raise locked()
+            raise self.asleep or locked()
         return self._keys
 
     @property
@@ -120,21 +133,35 @@ class Cloud:
         if self._stopped is not None:
             raise self._stopped
         if self._log is None:
-            raise locked()
+            raise self.asleep or locked()
         return self._log
 
     def refresh(self) -> OwnerState:
-        """The owner log with what was added since. Raises: UserCloudError: ``locked``."""
-        with self._lock:
-            self._log = self.keys.reader.owner_log(self.log, self.log.head)
-            return self.log
+        """The owner log with what was added since.
+
+        Raises:
+            UserCloudError: ``locked``. VaultError: ``log-secret-missing`` when new log recipients were named.
+        """
+        with self.lock:
+            before = self.log
+            self._log = self.keys.reader.owner_log(before, before.head)
+            if self._log.rotations != before.rotations or self._unsure:
+                # What a rotation made void may have had effects; or a record that failed lies there all the same.
+                self.journal = self._read_journal(self.keys.reader, self._log, before)
+                self._unsure = False
+            return self._log
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
     def require_named(self) -> None:
-        """Raises: UserCloudError: ``state-key-unnamed``; nothing can be recorded before it is."""
-        if self.state_key.public not in self.log.state_keys:
-            raise UserCloudError("state-key-unnamed", "the owner log does not name this state key yet", status=409)
+        """Raises: UserCloudError: ``state-key-unnamed`` before it is named, and once it is retired."""
+        if not self.log.signs_now(self.state_key.public):
+            raise UserCloudError(
+                "state-key-unnamed",
+                "the owner log does not name this state key, or has retired it",
+                hint="the owner's device names it when it unlocks the user cloud",
+                status=409,
+            )
 
     def append(self, detail: Detail) -> None:
         """Append a record, durable on return. An instance that finds its number taken stops for good.
@@ -142,72 +169,48 @@ class Cloud:
         Raises:
             UserCloudError: ``state-key-unnamed``. VaultError: ``journal-taken``.
         """
-        with self._lock:
+        with self.lock:
             self.require_named()
             try:
-                self._journal = self.keys.journal.append(self._journal, self.log, detail)
+                self.journal = self.keys.journal.append(self.journal, self.log, detail)
             except VaultError as error:
                 if error.rule == "journal-taken":
                     self._stopped = error
                     self.on_stop()
+                self._unsure = True
                 raise
+            self._unsaved += 1
+            if self._unsaved >= SNAPSHOT_EVERY:
+                with suppress(VaultError):  # only waking would be longer
+                    self.snapshot()
+                if self._unsaved >= SNAPSHOT_EVERY:  # the store fails: try again after as many more
+                    self._unsaved = 1
+
+    def snapshot(self) -> None:
+        """Write a snapshot, if records came since the last. Raises: VaultError: ``store-failed``."""
+        with self.lock:
+            keys = self.keys
+            if self._unsaved and self.journal.head is not None:
+                self.journal = snapshots.write(keys.reader, self.log, self.journal, self.state_key)
+                self._unsaved = 0
 
     def signed_head(self) -> bytes:
-        with self._lock:
-            return self.keys.journal.head(self._journal, self.log)
+        with self.lock:
+            return self.keys.journal.head(self.journal, self.log)
 
-    def accept(self, names: tuple[str, ...]) -> Accepted:
-        """Check uploaded segments and record those that bring new rows, in one record.
-
-        What is refused changes nothing.
-        """
-        with self._lock:
-            self.require_named()
-            outcome: dict[str, str] = {}
-            detail: dict[str, str] = {}
-            lines: list[SegmentEntry] = []
-            pending: list[tuple[SegmentEntry, Segment]] = []
-            for name in dict.fromkeys(names):
-                try:
-                    line, found = self._check(name, pending)
-                except (FormatError, AuthorityError, VaultError) as error:
-                    outcome[name], detail[name] = error.rule, error.message
-                    continue
-                if line is None or found is None:
-                    outcome[name] = "known"
-                    continue
-                outcome[name] = "accepted"
-                lines.append(line)
-                pending.append((line, found))
-            if lines:
-                self.append(SegmentsAccepted(tuple(lines)))
-            head = self.signed_head() if self._journal.head is not None else b""
-            return Accepted(outcome, detail, sum(line.rows_new for line in lines), head)
-
-    def _check(
-        self, name: str, pending: list[tuple[SegmentEntry, Segment]]
-    ) -> tuple[SegmentEntry, Segment] | tuple[None, None]:
-        key = f"owners/{self.owner}/{parse_object('segments', name)}"
-        if name in self._journal.segments:
-            return None, None
-        found = segments.open_(self._store.get(key), self.log, self.keys.epochs)
-        if found.header.kind != "recorded":
-            raise VaultError("segment-kind", "found a derived segment among uploads", status=403)
-        line = segments.entry(name, found, 0)
-        present = [p.rows for entry, p in pending if entry.stream == line.stream]
-        present += [p.rows for _, p in self._parts(line.stream, line.first_ms, line.last_ms + 1)]
-        new = segments.count_new(found, present)
-        if new == 0:
-            self._store.delete(key)
-            return None, None
-        return msgspec.structs.replace(line, rows_new=new), found
+    def newest(self) -> Head:
+        """The journal's head. Raises: VaultError: ``journal-empty``."""
+        with self.lock:
+            if self.journal.head is None:
+                raise VaultError("journal-empty", "found no record yet", status=409)
+            return self.journal.head
 
     @contextmanager
     def running(self, run_id: str) -> Iterator[None]:
-        """A run's time under way. Raises: UserCloudError: ``run-repeated`` for one that is done or under way."""
-        with self._lock:
-            if run_id in self._journal.runs or run_id in self._running:
-                raise UserCloudError("run-repeated", "found a run of this id in the journal or under way", status=409)
+        """A run's time under way. Raises: UserCloudError: ``run-repeated`` for one that is under way."""
+        with self.lock:
+            if run_id in self._running:
+                raise UserCloudError("run-repeated", "found a run of this id under way", status=409)
             self._running.add(run_id)
         try:
             yield
@@ -216,51 +219,37 @@ class Cloud:
 
     def may_hold_run(self, run_id: str) -> bool:
         """Whether the store holds a run's record, or does not say. A record that failed may lie there all the same."""
-        with self._lock:
+        with self.lock:
             try:
-                self._journal = self._read_journal(self.keys.reader, self.log)
+                self.journal = self._read_journal(self.keys.reader, self.log, self.log)
             except (AuthorityError, VaultError):
                 return True
-            return run_id in self._journal.runs
+            return self.journal.ran(run_id)
 
-    def delete_derived(self, name: str) -> None:
-        """Delete a derived segment that no record names; where the store fails, the next instance does."""
-        with suppress(VaultError):
-            self._store.delete(f"owners/{self.owner}/segments/{name}")
+    # -- spending ------------------------------------------------------------------------------------------------------
 
-    def put_derived(self, name: str, data: bytes) -> None:
-        try:
-            self._store.put_new(f"owners/{self.owner}/segments/{name}", data)
-        except VaultError:
-            self.delete_derived(name)  # it may lie there all the same
-            raise
+    def stand(self, log: OwnerState, held: Held) -> None:
+        """Whether logs and journal are what the witness holds. Raises as `spending.standing` does."""
+        with self.lock:
+            spending.standing(log, self.journal, held, self.state_key.public)
 
-    # -- reading -------------------------------------------------------------------------------------------------------
+    def debit(
+        self, log: OwnerState, asked: Spend, holder: PublicKey, parameters: Mapping[str, Value], time_ms: int
+    ) -> tuple[Debited, Head]:
+        """The durable record of a spend, found or appended; and a head that includes it. Raises as `spending.debit`."""
+        with self.lock:
+            debited, known = spending.debit(log, self.journal, asked, holder, parameters, time_ms)
+            if not known:
+                self.append(debited)
+            return debited, self.newest()
 
-    def _parts(self, stream: str, from_ms: int, to_ms: int) -> list[tuple[SegmentEntry, Segment]]:
-        keys = self.keys
-        return [
-            (line, segments.open_(self._store.get(f"owners/{self.owner}/segments/{line.name}"), self.log, keys.epochs))
-            for line in segments.select(self._journal.segments, stream, from_ms, to_ms)
-            if line.epoch in keys.epochs
-        ]
-
-    def missing_epochs(self, streams: Mapping[str, object], from_ms: int, to_ms: int) -> tuple[int, ...]:
-        """Epochs whose secrets were not handed over, of segments that a read of these streams would need."""
-        needed = {e.epoch for s in streams for e in segments.select(self._journal.segments, s, from_ms, to_ms)}
-        return tuple(sorted(needed - self.keys.epochs.keys()))
-
-    def read(self, plan: ReadPlan) -> dict[str, pa.Table]:
-        """The rows that a read plan grants, per stream."""
-        with self._lock:
-            return {
-                stream: segments.read(
-                    self._parts(stream, plan.from_ms, plan.to_ms), self.owner, stream, columns, plan.from_ms, plan.to_ms
-                )
-                for stream, columns in plan.inputs.items()
-            }
+    def record_outcome(self, outcome: Spent) -> None:
+        """Append what came of a debit, once."""
+        with self.lock:
+            if not self.journal.spent(outcome.request_id):
+                self.append(outcome)
 
     def status(self) -> Status:
-        with self._lock:
+        with self.lock:
             log = self.refresh()
-            return summarise(log, self._journal, self.keys.epochs.keys())
+            return summarise(log, self.journal, self.keys.epochs.keys())

@@ -1,9 +1,10 @@
-"""The process of a user cloud: from its assignment to its server."""
+"""The process of a user cloud: from its assignment to its server, and to sleep."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,27 +12,63 @@ from starlette.applications import Starlette
 
 from waykeep.channel.server import AttestedServer, listen
 from waykeep.errors import SupervisorError, WaykeepError
-from waykeep.formats.messages import AssignCloud
+from waykeep.formats.frames import AssignCloud
 from waykeep.supervisor.link import Link
+from waykeep.usercloud.activity import Activity
 from waykeep.usercloud.cloud import Cloud
+from waykeep.usercloud.computing import Computer
 from waykeep.usercloud.routes import Routes
 from waykeep.usercloud.runs import Runner
+from waykeep.usercloud.sleeping import Bed, try_wake
+from waykeep.usercloud.spends import Spender
+from waykeep.usercloud.witnessing import Witnessing
 from waykeep.vault.store import DirectoryStore
 
 
-async def _serve(server: AttestedServer, cloud: Cloud, app: Starlette, listener: socket.socket) -> None:
-    """Serve until another instance is found to write the journal; requests under way are still answered."""
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+def now_ms() -> int:
+    """The machine's clock, which is the host's: asked only for owners who do without a witness."""
+    return time.time_ns() // 1_000_000
 
-    def end() -> None:
-        loop.call_soon_threadsafe(stop.set)
 
-    cloud.on_stop = end
-    await server.serve(app, listener, stop)
+class _Life:
+    """Serves until told to stop, another instance is found to write the journal, or nobody asked for a while."""
+
+    def __init__(self, link: Link, cloud: Cloud, bed: Bed, idle_s: float) -> None:
+        self._link, self._cloud, self._bed, self._idle_s = link, cloud, bed, idle_s
+        self.ended = "journal-taken"
+
+    async def serve(self, server: AttestedServer, app: Starlette, listener: socket.socket, routes: Routes) -> None:
+        stop, loop, activity = asyncio.Event(), asyncio.get_running_loop(), Activity(app)
+
+        def stopped() -> None:
+            self._link.sleeping()
+            loop.call_soon_threadsafe(stop.set)
+
+        def suspended() -> None:
+            self.ended = "suspended"
+            self._link.sleeping()
+            stop.set()
+
+        self._cloud.on_stop, routes.on_suspend = stopped, suspended
+        idle = asyncio.create_task(self._when_idle(activity, stop))
+        try:
+            await server.serve(activity, listener, stop)
+        finally:
+            idle.cancel()
+
+    async def _when_idle(self, activity: Activity, stop: asyncio.Event) -> None:
+        await activity.idle_for(self._idle_s)
+        self.ended = "idle"
+        self._link.sleeping()
+        try:
+            await asyncio.to_thread(self._bed.sleep)
+        except WaykeepError as error:
+            self.ended = error.rule  # locked, or the store fails: what was sealed before is what wakes
+        stop.set()
 
 
 def main(descriptor: int) -> None:
-    """Serve one owner until killed, or until another instance takes over.
+    """Serve one owner until killed, put to sleep, or until another instance takes over.
 
     Args:
         descriptor: The process's own supervisor socket, all that it inherited.
@@ -44,14 +81,21 @@ def main(descriptor: int) -> None:
         pa.set_cpu_count(1)
         cloud = Cloud(assigned.owner, DirectoryStore(Path(assigned.store)))
         server = AttestedServer(link)
-        runner = Runner(cloud, assigned.host_url, server.measurement)
-        app = server.app(Routes(server, cloud, runner).all())
+        bed = Bed(cloud, link, assigned.node, server.measurement)
+        link.event(try_wake(bed, cloud))
+        if cloud.asleep is not None and cloud.asleep.rule == "store-failed":
+            raise cloud.asleep  # the store may answer the next one: this one would stay locked for its life
+        computer = Computer(assigned.host_url, server.measurement)
+        spender = Spender(cloud, computer, Witnessing(cloud, now_ms))
+        routes = Routes(server, cloud, Runner(cloud, computer), spender, bed)
+        app = server.app(routes.all())
         listener = listen(assigned.listen)
         listener.listen(128)
         # From here the kernel queues connections, so the port may be told.
         link.ready(listener.getsockname()[1])
-        asyncio.run(_serve(server, cloud, app, listener))
-        link.event("journal-taken")
+        life = _Life(link, cloud, bed, assigned.idle_s)
+        asyncio.run(life.serve(server, app, listener, routes))
+        link.event(life.ended)
     except WaykeepError as error:
         link.event(error.rule)
         raise

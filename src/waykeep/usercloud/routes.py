@@ -6,6 +6,8 @@ Every request but the one for evidence is signed by a device of its owner, for t
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from contextlib import suppress
 
 import anyio.to_thread
 from starlette.requests import Request
@@ -13,13 +15,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waykeep.authority.approvals import own_reading
+from waykeep.authority.statements import Granted
 from waykeep.channel.server import AttestedServer, json, read_body
-from waykeep.errors import AuthorityError, UserCloudError
+from waykeep.errors import AuthorityError, UserCloudError, VaultError
 from waykeep.formats import streams, table
-from waykeep.formats.messages import Accept, Run, Unlock
+from waykeep.formats.messages import Accept, Run, Spend, Suspend, Unlock
 from waykeep.formats.wire import MAX_JSON, decode_json
+from waykeep.usercloud import reading
 from waykeep.usercloud.cloud import Cloud
 from waykeep.usercloud.runs import Runner
+from waykeep.usercloud.sleeping import Bed
+from waykeep.usercloud.spends import Spender
+from waykeep.usercloud.uploads import accept, accept_left
 
 _MILLIS = re.compile(r"[0-9]{1,13}")
 
@@ -27,8 +34,9 @@ _MILLIS = re.compile(r"[0-9]{1,13}")
 class Routes:
     """Handlers over one cloud. Work that blocks runs in a worker thread, under the cloud's lock."""
 
-    def __init__(self, server: AttestedServer, cloud: Cloud, runner: Runner) -> None:
-        self._server, self._cloud, self._runner = server, cloud, runner
+    def __init__(self, server: AttestedServer, cloud: Cloud, runner: Runner, spender: Spender, bed: Bed) -> None:
+        self._server, self._cloud, self._runner, self._spender, self._bed = server, cloud, runner, spender, bed
+        self.on_suspend: Callable[[], None] = lambda: None
 
     def all(self) -> list[Route]:
         return [
@@ -37,6 +45,8 @@ class Routes:
             Route("/v1/segments", self.accept, methods=["POST"]),
             Route("/v1/runs", self.run, methods=["POST"]),
             Route("/v1/rows", self.rows, methods=["GET"]),
+            Route("/v1/spends", self.spend, methods=["POST"]),
+            Route("/v1/suspend", self.suspend, methods=["POST"]),
         ]
 
     async def _signed(self, request: Request) -> bytes:
@@ -70,7 +80,12 @@ class Routes:
         asked = decode_json(body, Unlock, what="an unlock request")
         log = await anyio.to_thread.run_sync(self._cloud.look, asked)
         self._verify(request, body, set(log.devices))
-        return json(await anyio.to_thread.run_sync(self._cloud.unlock, asked, log))
+        unlocked = await anyio.to_thread.run_sync(self._cloud.unlock, asked, log)
+        # A failing store is no reason to stay locked: only waking would need the owner again.
+        with suppress(AuthorityError, VaultError):
+            await anyio.to_thread.run_sync(self._bed.seal)
+            await anyio.to_thread.run_sync(accept_left, self._cloud)
+        return json(unlocked)
 
     async def status(self, request: Request) -> Response:
         await self._signed(request)
@@ -78,11 +93,27 @@ class Routes:
 
     async def accept(self, request: Request) -> Response:
         asked = decode_json(await self._signed(request), Accept, what="an accept request")
-        return json(await anyio.to_thread.run_sync(self._cloud.accept, asked.names))
+        return json(await anyio.to_thread.run_sync(accept, self._cloud, asked.names))
 
     async def run(self, request: Request) -> Response:
         asked = decode_json(await self._signed(request), Run, what="a run request")
         return json(await anyio.to_thread.run_sync(self._runner.run, asked))
+
+    async def spend(self, request: Request) -> Response:
+        """A holder's request: signed by the key that a grant in force names, or that named one that is no longer."""
+        body = await read_body(request, MAX_JSON)
+        log = await anyio.to_thread.run_sync(self._cloud.refresh)
+        asked = decode_json(body, Spend, what="a spend request")
+        entry = log.entries[asked.grant - 1][1].body if 1 <= asked.grant <= len(log.entries) else None
+        holder = self._server.verify(request, body, {entry.holder} if isinstance(entry, Granted) else set())
+        return json(await anyio.to_thread.run_sync(self._spender.spend, asked, holder))
+
+    async def suspend(self, request: Request) -> Response:
+        """Write down what waking needs, answer, and end."""
+        asked = decode_json(await self._signed(request), Suspend, what="a suspend request")
+        suspended = await anyio.to_thread.run_sync(lambda: self._bed.sleep(forget=asked.forget))
+        self.on_suspend()
+        return json(suspended)
 
     async def rows(self, request: Request) -> Response:
         """A stream's rows within a window, as Parquet: the owner's own timeline, for their own device."""
@@ -92,7 +123,7 @@ class Routes:
         if not all(_MILLIS.fullmatch(text) for text in window):
             raise UserCloudError("window-malformed", "found no window of time (from_ms, to_ms) in the request")
         plan = own_reading(stream, int(window[0]), int(window[1]))
-        found = await anyio.to_thread.run_sync(self._cloud.read, plan)
-        missing = self._cloud.missing_epochs(plan.inputs, plan.from_ms, plan.to_ms)
+        found = await anyio.to_thread.run_sync(reading.read, self._cloud, plan)
+        missing = reading.missing_epochs(self._cloud, tuple(plan.inputs), plan.from_ms, plan.to_ms)
         headers = {"waykeep-epochs-missing": ",".join(map(str, missing))}
         return Response(table.to_parquet(found[stream]), media_type="application/vnd.apache.parquet", headers=headers)

@@ -18,8 +18,9 @@ import pyarrow as pa
 from waykeep.attestation import insecure
 from waykeep.attestation.appraisal import Policy, ReferenceValues
 from waykeep.attestation.evidence import USER_CLOUD
-from waykeep.authority import dsse, segment
+from waykeep.authority import dsse, sealing, segment
 from waykeep.authority.keys import SigningKey
+from waykeep.authority.sealing import Sealed
 from waykeep.authority.statements import (
     EPOCH_TYPE,
     INCEPTION_TYPE,
@@ -28,6 +29,7 @@ from waykeep.authority.statements import (
     EpochOpened,
     EpochStatement,
     Inception,
+    NodeApproved,
     OwnerEntry,
     RecipientsNamed,
     StateKeyNamed,
@@ -39,13 +41,24 @@ from waykeep.channel.trust import Trust
 from waykeep.errors import WaykeepError
 from waykeep.formats import agefile, streams, table
 from waykeep.formats.ids import OwnerId, numbered, owner_id, sha256
-from waykeep.formats.messages import Accept, Address, Head, Run, Unlock
+from waykeep.formats.messages import (
+    Accept,
+    Address,
+    Head,
+    Run,
+    Suspend,
+    Unlock,
+)
 from waykeep.formats.segment import SegmentHeader
 from waykeep.formats.wire import encode_json
 from waykeep.supervisor.signer import Signer
 from waykeep.usercloud.cloud import Cloud
+from waykeep.usercloud.computing import Computer
 from waykeep.usercloud.routes import Routes
 from waykeep.usercloud.runs import Runner
+from waykeep.usercloud.sleeping import Bed, try_wake
+from waykeep.usercloud.spends import Spender
+from waykeep.usercloud.witnessing import Witnessing
 from waykeep.vault.store import DirectoryStore
 
 _TS = streams.MIN_TS_MS + 1
@@ -58,8 +71,13 @@ def warm() -> None:
         made = _MadeUp(DirectoryStore(Path(folder)))
         root = SigningKey(os.urandom(32))
         server = AttestedServer(_Attester(root, made.owner))
-        runner = Runner(made.cloud, "http://127.0.0.1:9", server.measurement)
-        asyncio.run(_talk(server, Routes(server, made.cloud, runner), made, root))
+        computer = Computer("http://127.0.0.1:9", server.measurement)
+        bed = Bed(made.cloud, made, made.node, server.measurement)
+        spender = Spender(made.cloud, computer, Witnessing(made.cloud, lambda: 0))
+        asyncio.run(_talk(server, Routes(server, made.cloud, Runner(made.cloud, computer), spender, bed), made, root))
+        made.cloud = Cloud(made.owner, made.cloud.store)
+        if try_wake(Bed(made.cloud, made, made.node, server.measurement), made.cloud) != "awake":
+            raise AssertionError("a sealed state woke nobody")
 
 
 class _Attester:
@@ -68,7 +86,12 @@ class _Attester:
     def __init__(self, root: SigningKey, owner: OwnerId) -> None:
         self._owner = owner
         self._signer = Signer(
-            insecure.PLATFORM, lambda data: insecure.quote(root, "warm", data), os.urandom(32), 0, {USER_CLOUD: "warm"}
+            insecure.PLATFORM,
+            lambda data: insecure.quote(root, "warm", data),
+            os.urandom(32),
+            0,
+            {USER_CLOUD: "warm"},
+            agefile.generate()[1],
         )
 
     def evidence(self, claims: bytes, sandbox: tuple[str, ...]) -> bytes:
@@ -82,6 +105,7 @@ class _MadeUp:
         self.key, device, writer = (SigningKey(os.urandom(32)) for _ in range(3))
         self.device = device
         (self.log, log_recipient), (self.epoch, recipient) = agefile.generate(), agefile.generate()
+        self._node, self.node = agefile.generate()
         payload = encode_json(Inception(1, self.key.public, sha256(b""), sha256(b""), sha256(b"")))
         self.owner = owner_id(payload)
         self.cloud = Cloud(self.owner, store)
@@ -93,6 +117,7 @@ class _MadeUp:
             WriterAdded(writer.public, "", "signed"),
             EpochOpened(1, sha256(statement), recipient),
             StateKeyNamed(self.cloud.state_key.public),
+            NodeApproved(self.node, ""),
         ):
             entry = OwnerEntry(self.owner, len(entries), sha256(entries[-1]), 0, body)
             entries.append(dsse.sign(OWNER_ENTRY_TYPE, encode_json(entry), self.key))
@@ -105,6 +130,10 @@ class _MadeUp:
         parquet = table.to_parquet(_points())
         header = SegmentHeader(self.owner, "recorded", "location", 1, 0, recipient, sha256(parquet), len(parquet), 2)
         store.put_new(f"{home}/segments/warm", segment.seal(header, parquet, writer))
+
+    def unseal(self, data: bytes) -> Sealed:
+        """As the supervisor does."""
+        return sealing.open_(data, self._node, owner=self.owner, workload=USER_CLOUD, measurement="warm")
 
 
 def _points() -> pa.Table:
@@ -131,12 +160,13 @@ def _ask(made: _MadeUp, root: SigningKey, listener: socket.socket) -> None:
     with AttestedClient(
         address, workload=USER_CLOUD, binding=made.owner, trust=trust, clock=lambda: 0, signer=made.device
     ) as client:
-        unlock = Unlock(made.log, {"1": made.epoch}, made.head, trust.to_message())
+        unlock = Unlock((made.log,), {"1": made.epoch}, made.head, trust.to_message())
         client.request("POST", "/v1/unlock", encode_json(unlock))
         client.request("POST", "/v1/segments", encode_json(Accept(("warm",))))
         client.request("GET", f"/v1/rows?stream=location&from_ms=0&to_ms={_TS + 1}")
         client.request("GET", "/v1/status")
         try:
+            client.request("POST", "/v1/suspend", encode_json(Suspend()))
             run = Run("A" * 22, sha256(b""), {}, 0, 1, 0)
             client.request("POST", "/v1/runs", encode_json(run))
         except WaykeepError:

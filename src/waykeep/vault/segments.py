@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from waykeep.authority import dsse
-from waykeep.authority.ownerlog import OwnerState
-from waykeep.authority.statements import SegmentEntry
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import SegmentEntry
 from waykeep.errors import AuthorityError, FormatError, VaultError
 from waykeep.formats import agefile, segment, streams, table
 from waykeep.formats.ids import OwnerId, PublicKey, sha256
@@ -128,23 +128,6 @@ def count_new(found: Segment, present: Iterable[pa.Table]) -> int:
     for rows in present:
         keys = np.setdiff1d(keys, record_keys(rows), assume_unique=False)
     return len(keys)
-
-
-def select(catalogue: Mapping[str, SegmentEntry], stream: str, from_ms: int, to_ms: int) -> list[SegmentEntry]:
-    """Segments of a stream that can hold rows of ``from_ms <= ts_ms < to_ms``, in the order they were accepted.
-
-    A derived segment is one result over a window of time and cannot be cut, so it is chosen only if its window lies
-    within the one asked for; and a later result over a window that covers it supersedes it.
-    """
-    of_stream = [entry for entry in catalogue.values() if entry.stream == stream]
-    if not streams.is_derived(stream):
-        return [entry for entry in of_stream if entry.first_ms < to_ms and entry.last_ms >= from_ms]
-    chosen: list[SegmentEntry] = []
-    for entry in reversed(of_stream):
-        covered = any(newer.first_ms <= entry.first_ms and entry.last_ms <= newer.last_ms for newer in chosen)
-        if from_ms <= entry.first_ms and entry.last_ms <= to_ms and not covered:
-            chosen.append(entry)
-    return chosen[::-1]
 
 
 def read(

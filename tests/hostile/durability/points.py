@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
+from tests.support.durability_life import Amiss
 from tests.support.durability_strace import ANSWERS, Call, Fault
 
 KINDS = ("fail", "kill")
@@ -17,7 +18,7 @@ TAKING_SPACE = frozenset({"make unnamed", "create", "write", "link", "mkdir"})
 """Calls that fail for want of space; the others by an error of the disk."""
 SERVERS = ("host", "cloud")
 HELD_US = 2_000_000
-_PASSING = ("host.log", "supervisor.log", "temporary", "supervisor.sock")
+_PASSING = ("host.log", "supervisor.log", "witness.log", "temporary", "supervisor.sock")
 _OF_DEVICE = {"heads.json": "heads", "profile.json": "profile", "keystore.age": "keystore"}
 
 
@@ -61,6 +62,19 @@ class Line:
     doubled: int = 0
     staging: int = 0
     processes: int = 0
+    beyond: int = 0
+    stuck: int = 0
+
+    def most(self, amiss: Amiss, processes: int = 0) -> None:
+        """Take in what was found after one fault; of what several faults could have caused, each line has it all."""
+        self.lost, self.doubled = max(self.lost, amiss.lost), max(self.doubled, amiss.doubled)
+        self.beyond, self.stuck = max(self.beyond, amiss.beyond), max(self.stuck, amiss.stuck)
+        self.staging, self.processes = max(self.staging, len(amiss.staging)), max(self.processes, processes)
+
+    @property
+    def wrong(self) -> tuple[int, ...]:
+        """All that must be 0."""
+        return self.lost, self.doubled, self.beyond, self.stuck, self.staging, self.processes
 
 
 Lines = dict[tuple[str, str, str], Line]
@@ -81,12 +95,14 @@ def place(path: str, folder: Path) -> str:
             return room
         case ("devices", _, "lock") | ("state", "lock"):
             return ""  # held, never read
-        case ("devices", _, "outbox" | "log" as room, *_):
+        case ("devices", _, "outbox" | "log" | "pending" as room, *_):
             return room
         case ("devices", _, name):
-            return _OF_DEVICE.get(name.removesuffix(".new"), name)
+            return _OF_DEVICE.get(name.removesuffix(".new"), name.removesuffix(".new"))
         case ("devices", name):
-            return "key file" if ".key" in name else "device folder"
+            return "key file" if ".key" in name else "holder" if ".holder" in name else "device folder"
+        case ("witness", name):
+            return name.removesuffix(".new")
         case ("state", "insecure-root.pub"):
             return ""  # made anew at each start
         case ("state", name):
@@ -135,17 +151,20 @@ def hits(calls: Iterable[Call], injection: Injection, folder: Path) -> list[Poin
 
 def table(lines: Lines) -> list[str]:
     """The lines as text, with a sum."""
-    numbers = f"{'failed':>7}{'killed':>7}{'lost':>6}{'doubled':>8}{'staging':>8}{'processes':>10}"
-    found = [f"{'process':<11}{'call':<14}{'path':<20}{numbers}"]
+    numbers = (
+        f"{'failed':>7}{'killed':>7}{'lost':>6}{'doubled':>8}{'beyond':>7}{'stuck':>6}{'staging':>8}{'processes':>10}"
+    )
+    found = [f"{'process':<11}{'call':<14}{'path':<26}{numbers}"]
     total = Line()
     for (process, call, where), line in sorted(lines.items()):
         found.append(_row(process, call, where, line))
         total.hit += line.hit
         total.lost, total.doubled = total.lost + line.lost, total.doubled + line.doubled
+        total.beyond, total.stuck = total.beyond + line.beyond, total.stuck + line.stuck
         total.staging, total.processes = total.staging + line.staging, total.processes + line.processes
     return [*found, _row("all", "", f"{len(lines)} points", total)]
 
 
 def _row(process: str, call: str, where: str, line: Line) -> str:
-    counts = f"{line.hit['fail']:>7}{line.hit['kill']:>7}{line.lost:>6}{line.doubled:>8}{line.staging:>8}"
-    return f"{process:<11}{call:<14}{where:<20}{counts}{line.processes:>10}"
+    counts = f"{line.hit['fail']:>7}{line.hit['kill']:>7}{line.lost:>6}{line.doubled:>8}{line.beyond:>7}{line.stuck:>6}"
+    return f"{process:<11}{call:<14}{where:<26}{counts}{line.staging:>8}{line.processes:>10}"

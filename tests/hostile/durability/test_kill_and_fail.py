@@ -20,7 +20,7 @@ import pytest
 from tests.hostile.durability.points import KINDS, Held, Injection, Lines, Point, hits, injections, place
 from tests.support import node
 from tests.support.durability_life import VERBS, Amiss, Commands, Life, Recordings
-from tests.support.durability_strace import Call, Fault, attached
+from tests.support.durability_strace import HELD, Call, Fault, attached, dies, words
 from tests.support.processes import Process
 from tests.support.stages import Watched, kill, running
 from tests.support.waiting import until
@@ -31,9 +31,6 @@ pytestmark = pytest.mark.root
 STEPS = (*VERBS[: VERBS.index("upload")], "status", *VERBS[VERBS.index("upload") :])
 PATIENCE = 10
 """How many lives may fail before no more are tried."""
-EXITING = 0x4
-"""Flag of a process in ``/proc/PID/stat`` (`PF_EXITING`, proc_pid_stat(5))."""
-HELD = "(DELAYED)"
 ROUNDS = 3
 """How often a point is tried that was missed, as another thread did the call."""
 
@@ -143,10 +140,10 @@ class Lives:
             life.end(step)
             if injection.kind == "kill":
                 with suppress(AssertionError):  # it was missed
-                    until(lambda: _dies(target), "what was killed dies", 1)
-            if killed := _dies(target):
+                    until(lambda: dies(target), "what was killed dies", 1)
+            if killed := dies(target):
                 # A tracer that is told to end before that waits for ever.
-                until(lambda: f"{target} +++" in _words(output), "the tracer saw all of it end")
+                until(lambda: f"{target} +++" in words(output), "the tracer saw all of it end")
         if killed:
             self._restart(life, injection.point.process)
         return hits(trace.calls(), injection, self.stage.folder)
@@ -164,9 +161,7 @@ class Lives:
 
     def _count(self, injection: Injection, struck: Iterable[Point], amiss: Amiss, left: int = 0) -> None:
         for point in struck or [injection.point]:
-            line = self.lines[point.process, point.call, point.place]
-            line.lost, line.doubled = max(line.lost, amiss.lost), max(line.doubled, amiss.doubled)
-            line.staging, line.processes = max(line.staging, len(amiss.staging)), max(line.processes, left)
+            self.lines[point.process, point.call, point.place].most(amiss, left)
 
     def _end(self, life: Life) -> tuple[Amiss, int]:
         """End a life, and its user cloud; what is amiss, and how many processes are left."""
@@ -327,19 +322,6 @@ def _point(found: list[Injection], *name: str) -> Injection:
     return next(i for i in found if _named(i) == name)
 
 
-def _dies(pid: int) -> bool:
-    """Whether a process is dead, or dying: its files are closed already, its threads not yet reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return fields[0] in "ZX" or bool(int(fields[6]) & EXITING)
-
-
-def _words(output: Path) -> str:
-    return " ".join(output.read_text().split())
-
-
 def _named(injection: Injection) -> tuple[str, str, str, str, str]:
     point = injection.point
     return point.process, point.verb, point.call, point.place, injection.kind
@@ -349,4 +331,4 @@ def _assert_nothing_amiss(lines: Lines, wanted: list[Injection]) -> None:
     for injection in wanted:
         line = lines[injection.point.process, injection.point.call, injection.point.place]
         assert injection.kind in KINDS and line.hit[injection.kind] >= 1
-        assert (line.lost, line.doubled, line.staging, line.processes) == (0, 0, 0, 0)
+        assert not any(line.wrong)

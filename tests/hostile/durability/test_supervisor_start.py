@@ -12,6 +12,7 @@ import pytest
 from tests.hostile.durability.points import Held, Injection, Lines, hits, injections, place
 from tests.support.durability_strace import CALLS, Call, Fault, parse
 from tests.support.durability_sync import judge
+from tests.support.stages import NODE_STATE
 from waykeep.demo.stage import Stage
 from waykeep.errors import SupervisorError
 
@@ -48,7 +49,7 @@ def test_a_first_start_is_synced() -> None:
         calls = first_start(Stage(home))
         found = judge(calls, lambda path: "/state/" in path and bool(place(path, home)))
     assert found.unsynced == ()
-    assert {Path(name).name for name in found.names} >= {"insecure-root", "uids"}
+    assert {Path(name).name for name in found.names} >= {"insecure-root", "node-key", "uids"}
 
 
 @pytest.mark.soak
@@ -58,7 +59,8 @@ def test_a_first_start_that_fails_or_is_killed(lines: Lines) -> None:
         points = [
             injection
             for injection in injections(first_start(Stage(home)), "supervisor", "start", home)
-            if injection.point.place in ("insecure-root", "uids", "state") and not isinstance(injection.fault, Held)
+            if injection.point.place in ("insecure-root", "node-key", "uids", "state")
+            and not isinstance(injection.fault, Held)
         ]
     assert points
     for injection in points:
@@ -73,7 +75,7 @@ def _start_after(injection: Injection, lines: Lines) -> None:
         root = stage.root if (home / "state" / "insecure-root.pub").exists() else ""
         with stage:
             assert root in ("", stage.root), "a root that somebody may trust is another now"
-        left = {path.name for path in stage.state.iterdir()} - {"insecure-root", "insecure-root.pub", "lock", "uids"}
+        left = {path.name for path in stage.state.iterdir()} - NODE_STATE
         line = lines["supervisor", injection.point.call, injection.point.place]
         line.hit[injection.kind] += 1
         line.staging += len(left)

@@ -21,17 +21,10 @@ from tests.support.fixtures import Owners
 from tests.support.people import DAY_MS, SOME_DAY_MS, Person, points, refused, unchanged
 from tests.support.stages import ROOT, Watched, kill
 from tests.support.wire import Wire
-from waykeep.authority import dsse, journal, segment
+from waykeep.authority import dsse, journal, ownerlog, segment
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.statements import (
-    JOURNAL_TYPE,
-    OWNER_ENTRY_TYPE,
-    Approved,
-    JournalObject,
-    JournalRecord,
-    OwnerEntry,
-    SegmentsAccepted,
-)
+from waykeep.authority.records import JOURNAL_TYPE, JournalObject, JournalRecord, SegmentsAccepted
+from waykeep.authority.statements import OWNER_ENTRY_TYPE, Approved, NodeApproved, OwnerEntry
 from waykeep.device import audit
 from waykeep.device import owner as makers
 from waykeep.device.account import Account
@@ -327,7 +320,7 @@ def entry_by(owner: Person, key: SigningKey) -> bytes:
 
 def opened(owner: Person, number: int) -> bytes:
     data = owner.path("owner-log", numbered(number)).read_bytes()
-    return agefile.open_(data, [owner.secrets.log], limit=MIB, what="an entry")
+    return agefile.open_(data, [owner.secrets.logs[-1]], limit=MIB, what="an entry")
 
 
 def forged_entry(owner: Person, other: Person) -> tuple[bytes, str]:
@@ -360,7 +353,7 @@ def entry_of_its_own_log_again(owner: Person, other: Person) -> tuple[bytes, str
 def entry_of_another_type(owner: Person, other: Person) -> tuple[bytes, str]:
     """A journal record of the user cloud, which the owner log names."""
     data = next(owner.path("journal", "").iterdir()).read_bytes()
-    item = json.loads(agefile.open_(data, [owner.secrets.log], limit=MIB, what="a record"))
+    item = json.loads(agefile.open_(data, [owner.secrets.logs[-1]], limit=MIB, what="a record"))
     return str(item["envelope"]).encode(), "statement-type"
 
 
@@ -377,36 +370,36 @@ ENTRIES = [
 
 @pytest.mark.parametrize("make", ENTRIES)
 def test_an_entry_that_is_not_the_owner_s(make: object, device: Account, owner: Person, owners: Owners) -> None:
-    """Device and user cloud refuse each for itself, and are as before when it is gone."""
+    """To device and user cloud it is no entry: the log ends before it, and goes on beside it."""
     assert callable(make)
     envelope, rule = make(owner, owners())
     wire, head = Wire(device.host.cloud()), owner.heads()
-    planted = owner.plant("owner-log", numbered(head[0].number + 1), sealed(owner, envelope))
-    with unchanged(owner, heads=False):
-        answer = wire.ask(wire.signed(owner.secrets.device_key, "GET", "/v1/status"))
-        assert answer.refusal.rule == rule
-        with refused(rule):
-            device.log()
-        with refused(rule):
-            device.run(algorithms.slow("theirs")[0].digest, {}, 0, SOME_DAY_MS)
-    planted.unlink()
+    with refused(rule):
+        ownerlog.fold(owner.log(), [envelope])
+    owner.plant("owner-log", numbered(head[0].number + 1), sealed(owner, envelope))
     with unchanged(owner):
+        wire.ask(wire.signed(owner.secrets.device_key, "GET", "/v1/status")).result()
         assert device.log().head == device.status().owner_head == head[0]
         with refused("algorithm-not-approved"):
             device.run(algorithms.slow("theirs")[0].digest, {}, 0, SOME_DAY_MS)
+    goes_on(device, owner)
+
+
+def goes_on(device: Account, owner: Person) -> None:
+    """The device appends, and its user cloud follows it."""
+    number = owner.heads()[0].number
+    assert device.owner_log.append(NodeApproved(agefile.generate()[1], "a node")) == number + 1
     device.queue({"location": points(SOME_DAY_MS + 4 * DAY_MS, 5)}, "imported")
     assert device.upload().rows_new == 5
+    assert device.status().owner_head == owner.heads()[0] == device.log().head
 
 
 def test_an_entry_to_somebody_else_s_key(device: Account, owner: Person) -> None:
     envelope = entry_by(owner, owner.secrets.device_key)
-    planted = owner.plant(
-        "owner-log", numbered(owner.heads()[0].number + 1), agefile.seal(envelope, [agefile.generate()[1]])
-    )
-    with unchanged(owner, heads=False), refused("age-not-ours"):
-        device.status()
-    planted.unlink()
-    device.status()
+    owner.plant("owner-log", numbered(owner.heads()[0].number + 1), agefile.seal(envelope, [agefile.generate()[1]]))
+    with unchanged(owner):
+        assert device.status().owner_head == device.log().head == owner.heads()[0]
+    goes_on(device, owner)
 
 
 def test_entries_changed_one_for_the_other(device: Account, owner: Person) -> None:
@@ -465,11 +458,12 @@ def test_an_old_copy_of_the_log_that_grew_in_another_way(device: Account, owner:
         with owner.account() as afresh, refused("owner-log-rewound", "device"):
             afresh.log()
     newest.write_bytes(kept)
+    restart(owner, device)  # it woke by itself, and holds what it was shown then
     assert device.status().approvals == 1
 
 
 def sealed_to(owner: Person, envelope: bytes) -> bytes:
-    return agefile.seal(envelope, [agefile.recipient_of(owner.secrets.log), owner.secrets.recovery_recipient])
+    return agefile.seal(envelope, [agefile.recipient_of(owner.secrets.logs[-1]), owner.secrets.recovery_recipient])
 
 
 def test_an_inception_of_another_owner(device: Account, owner: Person, owners: Owners) -> None:
@@ -545,7 +539,7 @@ def record(person: Person, key: SigningKey, **changes: object) -> bytes:
 
 def object_of(owner: Person, number: int) -> bytes:
     data = owner.path("journal", numbered(number) + ".age").read_bytes()
-    return agefile.open_(data, [owner.secrets.log], limit=MIB, what="a record")
+    return agefile.open_(data, [owner.secrets.logs[-1]], limit=MIB, what="a record")
 
 
 def forged_record(owner: Person, other: Person) -> tuple[bytes, str]:
@@ -597,9 +591,9 @@ def test_a_record_that_is_not_the_user_cloud_s(make: object, device: Account, ow
         device.status()
     with refused(rule, "authority"):
         audit.read(device)
-    # It holds nothing: neither keys nor half of a journal.
+    # It holds nothing, neither keys nor half of a journal, and says what kept it from waking.
     wire = Wire(device.host.cloud())
-    assert wire.ask(wire.signed(owner.secrets.device_key, "GET", "/v1/status")).refusal.rule == "locked"
+    assert wire.ask(wire.signed(owner.secrets.device_key, "GET", "/v1/status")).refusal.rule == rule
     planted.unlink()
     assert device.rows("location", *ALWAYS).num_rows == 20
     assert device.status().journal == owner.heads()[1]

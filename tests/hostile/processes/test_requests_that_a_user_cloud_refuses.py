@@ -19,7 +19,12 @@ from waykeep.authority import requests
 from waykeep.authority.keys import SigningKey
 from waykeep.channel.client import ATTESTATION_PATH
 from waykeep.formats.ids import b64, sha256
-from waykeep.formats.messages import Accept, Head, Run, Status
+from waykeep.formats.messages import (
+    Accept,
+    Head,
+    Run,
+    Status,
+)
 from waykeep.formats.wire import MIB, decode_json, encode_json
 
 ROWS = f"/v1/rows?stream=location&from_ms=0&to_ms={SOME_DAY_MS * 2}"
@@ -381,7 +386,7 @@ def test_a_run_asked_for_twice_is_run_once(owners: Owners) -> None:
 
 
 def other_log_secret(owner: Person, other: Person) -> dict[str, object]:
-    return {"log_secret": other.secrets.log}
+    return {"log_secrets": other.secrets.logs}
 
 
 def other_epoch_secret(owner: Person, other: Person) -> dict[str, object]:
@@ -389,7 +394,7 @@ def other_epoch_secret(owner: Person, other: Person) -> dict[str, object]:
 
 
 def log_secret_as_epoch_secret(owner: Person, other: Person) -> dict[str, object]:
-    return {"epochs": {"1": owner.secrets.log}}
+    return {"epochs": {"1": owner.secrets.logs[-1]}}
 
 
 def unnamed_epoch(owner: Person, other: Person) -> dict[str, object]:
@@ -405,7 +410,7 @@ def no_secret(owner: Person, other: Person) -> dict[str, object]:
 
 
 def no_log_secret(owner: Person, other: Person) -> dict[str, object]:
-    return {"log_secret": ""}
+    return {"log_secrets": ("",)}
 
 
 def head_beyond(owner: Person, other: Person) -> dict[str, object]:
@@ -423,7 +428,7 @@ def no_policy(owner: Person, other: Person) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        (other_log_secret, "age-not-ours"),
+        (other_log_secret, "log-secret-missing"),
         (other_epoch_secret, "epoch-secret-mismatch"),
         (log_secret_as_epoch_secret, "epoch-secret-mismatch"),
         (unnamed_epoch, "epoch-unknown"),
@@ -453,7 +458,7 @@ def test_an_unlock_with_what_does_not_fit(change: object, rule: str, owners: Own
 
 def test_an_unlocked_cloud_keeps_its_keys_when_others_are_tried(wire: Wire, victim: Person, owners: Owners) -> None:
     other = owners()
-    for change in ({"log_secret": other.secrets.log}, {"epochs": other.secrets.epochs}):
+    for change in ({"log_secrets": other.secrets.logs}, {"epochs": other.secrets.epochs}):
         asked = encode_json(victim.unlock(**change))
         answer = wire.ask(wire.signed(device_key(victim), "POST", "/v1/unlock", asked))
         assert answer.refusal.rule in ("log-secret-mismatch", "epoch-secret-mismatch")

@@ -18,6 +18,7 @@ from tests.unit.builders import (
     CLAIMS,
     CLOUD_CODE,
     ISOLATION,
+    NODE_RECIPIENT,
     NONCE,
     NOW_MS,
     SANDBOX,
@@ -109,6 +110,7 @@ def test_genuine_evidence_is_accepted_and_told_whole() -> None:
         isolation=ISOLATION,
         sandbox=(),
         age_ms=1000,
+        node=NODE_RECIPIENT,
     )
 
 

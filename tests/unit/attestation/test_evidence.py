@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.builders import BOUND, CLAIMS, ISOLATION, NOW_MS, SUPERVISOR, Installation, key, refused
+from tests.unit.builders import BOUND, CLAIMS, ISOLATION, NODE_RECIPIENT, NOW_MS, SUPERVISOR, Installation, key, refused
 from waykeep.attestation import evidence as evidence_format
 from waykeep.attestation import insecure
 from waykeep.attestation.evidence import WORKLOAD_TYPE, Evidence, SignerBinding
@@ -28,8 +28,25 @@ def test_what_was_encoded_is_decoded() -> None:
 
 def test_report_data_is_the_digest_of_the_bindings_json() -> None:
     public = key("supervisor").public
-    said = f'{{"key":"{public}","time_ms":{NOW_MS}}}'.encode()
-    assert SignerBinding(public, NOW_MS).report_data() == hashlib.sha256(said).digest()
+    said = f'{{"key":"{public}","time_ms":{NOW_MS},"node":"{NODE_RECIPIENT}"}}'.encode()
+    assert SignerBinding(public, NOW_MS, NODE_RECIPIENT).report_data() == hashlib.sha256(said).digest()
+
+
+@pytest.mark.parametrize(
+    "node", ["", "age1", NODE_RECIPIENT[:-1], NODE_RECIPIENT + "q", NODE_RECIPIENT + "\n", NODE_RECIPIENT.upper(), 1]
+)
+def test_evidence_malformed_by_a_node_that_is_no_recipient(node: object) -> None:
+    found = msgspec.json.decode(ENCODED)
+    found["platform"]["binding"]["node"] = node
+    with refused("evidence-malformed", AttestationError):
+        evidence_format.decode(encode_json(found))
+
+
+def test_evidence_malformed_without_a_node() -> None:
+    found = msgspec.json.decode(ENCODED)
+    del found["platform"]["binding"]["node"]
+    with refused("evidence-malformed", AttestationError):
+        evidence_format.decode(encode_json(found))
 
 
 def test_both_layers_are_verified_and_nothing_is_judged() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW_MS, an_approval, an_owner, refused
 from waykeep.authority.approvals import ReadPlan, authorize
-from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import Approved
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import Digest, sha256

@@ -10,15 +10,8 @@ from hypothesis import strategies as st
 from tests.unit.builders import NOW_MS, a_line, a_record, an_owner, born, key, refused
 from waykeep.authority import journal, ownerlog
 from waykeep.authority.journal import EMPTY, JournalState
-from waykeep.authority.statements import (
-    Detail,
-    DeviceAdded,
-    JournalObject,
-    JournalRecord,
-    RunDone,
-    SegmentsAccepted,
-    StateKeyNamed,
-)
+from waykeep.authority.records import Detail, JournalObject, JournalRecord, RunDone, SegmentsAccepted
+from waykeep.authority.statements import DeviceAdded, StateKeyNamed
 from waykeep.errors import AuthorityError, WaykeepError
 from waykeep.formats.ids import b64, sha256
 from waykeep.formats.messages import Head
@@ -66,8 +59,12 @@ def test_a_journal_comes_to_the_same_however_it_is_cut(kinds: list[tuple[str, in
     for first, end in zip([0, *cuts], [*cuts, len(objects)], strict=True):
         state = fold(objects[first:end], state)
     assert state == fold(objects)
-    assert state.order == tuple(item.detail for item in objects)
+    assert {n: state.digest_at(n) for n in range(len(objects))} == {
+        n: sha256(item.envelope.encode()) for n, item in enumerate(objects)
+    }
     assert len(state.segments) == sum({"accepted": n, "run": 0, "kept run": 1}[kind] for kind, n in kinds)
+    assert set(state.places) == set(state.segments)
+    assert all(name.startswith(f"{number}-") for name, number in state.places.items())
     assert len(state.runs) == sum(kind != "accepted" for kind, _ in kinds)
 
 

@@ -61,7 +61,7 @@ def _again(client: AttestedClient, echo: Echo, nonce: str, *, channel: bytes | N
     headers = {requests.CHANNEL_HEADER: b64(channel or echo.server.channel)}
     url = f"https://127.0.0.1:{echo.address.port}/echo"
     signed = requests.sign(Request("POST", url, headers, b"x"), DEVICE, nonce=nonce)
-    return client._exchange("POST", "/echo", list(signed.items()), b"x", 1000)
+    return client._exchange("POST", "/echo", list(signed.items()), b"x", 1000)[0]
 
 
 def test_a_request_is_taken_once(echo: Echo, client: AttestedClient) -> None:

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED = re.compile(r"\bwaykeep ([a-z]+)(?: ([a-z]+))?")
-GROUPS = ("algo", "host", "keys", "supervisor")
+GROUPS = ("algo", "grant", "host", "keys", "supervisor", "witness")
 
 
 def unknown(text: str) -> Iterator[str]:

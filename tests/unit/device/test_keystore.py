@@ -143,7 +143,10 @@ def test_nothing_shows_a_secret(tmp_path: Path, lock: KeyFile) -> None:
     values = msgspec.to_builtins(SECRETS)
     values.pop("owner")
     values.pop("recovery_recipient")
-    secrets = [v for value in values.values() for v in (value.values() if isinstance(value, dict) else [value])]
+    secrets = []
+    for value in values.values():
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+        secrets += [text for text in inner if isinstance(text, str)]
     secrets += [MADE.paper.opening, MADE.paper.rotating, "correct horse", (tmp_path / "owner.key").read_text().strip()]
     secrets += [repr(getattr(SECRETS, name)) for name in ("authority", "control", "device", "writer")]
     assert [secret for secret in secrets if secret in shown] == []
@@ -151,6 +154,15 @@ def test_nothing_shows_a_secret(tmp_path: Path, lock: KeyFile) -> None:
 
 def test_a_secrets_type_check_that_fails_shows_none() -> None:
     with pytest.raises(AttributeError) as caught:
-        SECRETS.log = "another"  # type: ignore[misc]
-    assert SECRETS.log not in str(caught.value)
+        SECRETS.logs = ("another",)  # type: ignore[misc]
+    assert SECRETS.logs[-1] not in str(caught.value)
     assert isinstance(SECRETS, Secrets)
+
+
+def test_a_device_without_the_authority() -> None:
+    given = msgspec.structs.replace(SECRETS, authority=b"", control=b"")
+    with refused("authority-missing", "device"):
+        assert given.authority_key
+    with refused("control-missing", "device"):
+        assert given.control_key
+    assert given.device_key.public == SECRETS.device_key.public

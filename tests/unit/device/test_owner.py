@@ -64,14 +64,14 @@ def test_nothing_on_the_device_makes_the_next_keys() -> None:
 
 def test_the_paper_opens_the_logs() -> None:
     assert agefile.recipient_of(PAPER.opening) == SECRETS.recovery_recipient
-    assert PAPER.opening not in (SECRETS.log, SECRETS.queue, *SECRETS.epochs.values())
+    assert PAPER.opening not in (SECRETS.logs[-1], SECRETS.queue, *SECRETS.epochs.values())
 
 
 def test_the_log_names_device_writer_recipients_and_epoch() -> None:
     log = ownerlog.fold(ownerlog.begin(SECRETS.owner, MADE.entries[0]), MADE.entries[1:])
     assert list(log.devices) == [SECRETS.device_key.public]
     assert list(log.writers) == [SECRETS.writer_key.public]
-    assert log.log_recipients() == (agefile.recipient_of(SECRETS.log), SECRETS.recovery_recipient)
+    assert log.log_recipients() == (agefile.recipient_of(SECRETS.logs[-1]), SECRETS.recovery_recipient)
     assert log.epochs[1].statement == sha256(MADE.epoch)
     assert log.epochs[1].recipient == agefile.recipient_of(SECRETS.epochs["1"])
     assert (log.state_keys, log.approvals) == ({}, {})
@@ -86,7 +86,7 @@ def test_the_host_takes_its_statements() -> None:
 
 def test_the_statements_hold_no_secret() -> None:
     public = b"".join((*MADE.entries, MADE.key_list, MADE.epoch))
-    for secret in (SECRETS.log, SECRETS.queue, PAPER.opening, PAPER.rotating, *SECRETS.epochs.values()):
+    for secret in (SECRETS.logs[-1], SECRETS.queue, PAPER.opening, PAPER.rotating, *SECRETS.epochs.values()):
         assert secret.encode() not in public
 
 
@@ -94,7 +94,7 @@ def test_no_two_owners_share_a_key() -> None:
     one, other = (owner.create("phone", NOW_MS, os.urandom) for _ in range(2))
     assert one.secrets.owner != other.secrets.owner
     of_each = [
-        {s.authority, s.control, s.control_salt, s.device, s.writer, s.log, s.queue, s.epochs["1"]}
+        {s.authority, s.control, s.control_salt, s.device, s.writer, *s.logs, s.queue, s.epochs["1"]}
         for s in (one.secrets, other.secrets)
     ]
     assert [len(held) for held in of_each] == [8, 8]

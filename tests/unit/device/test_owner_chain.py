@@ -1,4 +1,4 @@
-"""The device's copy of its owner log, against a host that answers what it likes."""
+"""The device's copy of its owner log, and what it adds to it, against a host that answers what it likes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,16 @@ import pytest
 
 from tests.support.people import refused
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY
-from waykeep.authority.statements import StateKeyNamed
-from waykeep.device import chain
+from waykeep.authority.statements import StateKeyNamed, Withdrawn
+from waykeep.device import appending, heads, keystore
+from waykeep.device.appending import OwnerLog
 from waykeep.device.chain import OwnerChain
 from waykeep.device.hostclient import HostClient
+from waykeep.device.keyring import Keyring
+from waykeep.device.keystore import KeyFile
+from waykeep.device.pending import Pending
 from waykeep.device.profile import Folder
+from waykeep.device.witnessing import OwnerWitness
 from waykeep.errors import HostError, WaykeepError
 from waykeep.formats import agefile, problem
 from waykeep.formats.ids import numbered, sha256
@@ -82,43 +87,80 @@ def folder(tmp_path: Path) -> Folder:
 
 
 @pytest.fixture
-def owner_chain(host: Host, folder: Folder) -> Iterator[OwnerChain]:
-    client = HostClient(f"http://127.0.0.1:{host.server_port}", LOG.owner, SECRETS.device_key)
-    yield OwnerChain(folder, client, SECRETS, lambda: NOW_MS)
-    client.close()
+def keys(folder: Folder) -> Keyring:
+    lock = KeyFile(folder.path / "owner.key", create=True)
+    keystore.save(folder.keystore, SECRETS, lock)
+    return Keyring(folder, lock)
 
 
-def test_the_log_is_read_remembered_and_copied(owner_chain: OwnerChain, folder: Folder) -> None:
+@pytest.fixture
+def client(host: Host) -> Iterator[HostClient]:
+    found = HostClient(f"http://127.0.0.1:{host.server_port}", LOG.owner, SECRETS.device_key)
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def chain(client: HostClient, folder: Folder, keys: Keyring) -> OwnerChain:
+    return OwnerChain(folder, client, keys)
+
+
+@pytest.fixture
+def log(client: HostClient, folder: Folder, keys: Keyring, chain: OwnerChain) -> OwnerLog:
+    return OwnerLog(chain, Pending(folder, SECRETS.queue), client, keys, OwnerWitness(keys), lambda: NOW_MS)
+
+
+def test_the_log_is_read_remembered_and_copied(chain: OwnerChain, folder: Folder) -> None:
     head = Head(4, sha256(OWNER.entries[4]))
-    assert owner_chain.state().head == head
+    assert chain.state().head == head
     assert folder.heads().owner == head
     assert len(list(folder.log.iterdir())) == 5
 
 
-def test_the_copy_stands_where_the_host_lost_the_log(owner_chain: OwnerChain, host: Host, folder: Folder) -> None:
-    before = owner_chain.state().head
+def test_the_copy_stands_where_the_host_lost_the_log(
+    chain: OwnerChain, client: HostClient, host: Host, folder: Folder, keys: Keyring
+) -> None:
+    before = chain.state().head
     host.entries.clear()
-    again = OwnerChain(folder, owner_chain._host, SECRETS, lambda: NOW_MS)
+    again = OwnerChain(folder, client, keys)
+    assert again.known().head == before
     assert again.state().head == before
 
 
-def test_a_host_that_shows_less_than_was_seen(owner_chain: OwnerChain, host: Host, folder: Folder) -> None:
-    chain.remember(folder, owner=Head(5, sha256(b"seen")))
+def test_a_host_that_shows_less_than_was_seen(chain: OwnerChain, host: Host, folder: Folder) -> None:
+    heads.remember(folder, owner=Head(5, sha256(b"seen")))
     with refused("owner-log-rewound", "device"):
-        owner_chain.state()
+        chain.state()
     host.entries.clear()
     with refused("owner-log-rewound", "device"):
-        owner_chain.state()
+        chain.state()
 
 
-def test_a_host_that_shows_another_entry_than_was_seen(owner_chain: OwnerChain, folder: Folder) -> None:
-    chain.remember(folder, owner=Head(2, sha256(b"another")))
+def test_the_alarm_says_what_was_seen_what_may_have_happened_and_what_to_do(chain: OwnerChain, folder: Folder) -> None:
+    heads.remember(folder, owner=Head(5, sha256(b"seen")))
+    with pytest.raises(WaykeepError) as caught:
+        chain.state()
+    assert "entries up to 4" in caught.value.message and "has seen entry 5" in caught.value.message
+    assert "restored an old copy" in caught.value.message and "on purpose" in caught.value.message
+    assert "ask the operator" in caught.value.hint
+
+
+def test_a_host_that_shows_another_entry_than_was_seen(chain: OwnerChain, folder: Folder) -> None:
+    heads.remember(folder, owner=Head(2, sha256(b"another")))
     with refused("owner-log-rewound", "device"):
-        owner_chain.state()
+        chain.state()
 
 
-def test_a_host_that_never_takes_an_entry(owner_chain: OwnerChain, host: Host) -> None:
+def test_a_host_that_never_takes_an_entry(log: OwnerLog, host: Host, folder: Folder) -> None:
     with refused("owner-log-contended", "device"):
-        owner_chain.append(StateKeyNamed(STATE_KEY.public))
-    assert host.puts == chain.ATTEMPTS
-    assert owner_chain.state().head.number == 4
+        log.append(StateKeyNamed(STATE_KEY.public))
+    assert host.puts == appending.ATTEMPTS
+    assert log.chain.state().head.number == 4
+    assert len(list(folder.pending.iterdir())) == 1, "what was decided is kept"
+
+
+def test_an_entry_that_the_log_refuses_is_not_kept(log: OwnerLog, host: Host, folder: Folder) -> None:
+    with refused("log-unknown", "authority"):
+        log.append(Withdrawn(4))
+    assert host.puts == 0
+    assert list(folder.pending.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 from tests.support.people import refused
 from waykeep.authority import dsse
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.statements import HEAD_TYPE, RECEIPT_TYPE, Receipt
+from waykeep.authority.records import HEAD_TYPE, RECEIPT_TYPE, Receipt
 from waykeep.device.receipts import check_receipt, open_receipt
 from waykeep.formats import results
 from waykeep.formats.ids import OwnerId, b64, sha256

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from tests.support.people import refused
 from waykeep.errors import FormatError
 from waykeep.formats import wire
-from waykeep.formats.messages import Accept, Address, ControlRequest, Event, Head, Run, Unlock
+from waykeep.formats.frames import ControlRequest, Event
+from waykeep.formats.messages import (
+    Accept,
+    Address,
+    Head,
+    Run,
+    Unlock,
+)
 from waykeep.formats.segment import SegmentHeader
 
 KINDS = [Accept, Address, ControlRequest, Event, Head, Run, SegmentHeader, Unlock]

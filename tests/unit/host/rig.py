@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import socketserver
@@ -15,11 +16,10 @@ import httpx
 import msgspec
 
 from waykeep.authority import access, dsse, keys, requests
-from waykeep.authority.statements import INCEPTION_TYPE, KEY_LIST_TYPE, Inception, KeyList
+from waykeep.authority.statements import INCEPTION_TYPE, KEY_LIST_TYPE, ROTATION_TYPE, Inception, KeyList, Rotation
 from waykeep.channel.protocol import ProblemProtocol
 from waykeep.formats import agefile, problem
-from waykeep.formats.ids import OwnerId, PublicKey, numbered, owner_id, sha256
-from waykeep.formats.messages import (
+from waykeep.formats.frames import (
     Clouds,
     ControlReply,
     ControlRequest,
@@ -27,6 +27,7 @@ from waykeep.formats.messages import (
     LaunchCloud,
     Launched,
 )
+from waykeep.formats.ids import OwnerId, PublicKey, numbered, owner_id, sha256
 from waykeep.formats.wire import encode_frame, encode_json
 from waykeep.host.app import create_app
 from waykeep.host.ports import HostLimits
@@ -36,12 +37,14 @@ from waykeep.vault.store import DirectoryStore
 
 
 class Person:
-    """An owner with an authority, one device and one writer."""
+    """An owner with an authority and those that may replace it, one device, one writer and somebody else's key."""
 
     def __init__(self) -> None:
-        self.authority, self.device, self.writer = (keys.SigningKey(os.urandom(32)) for _ in range(3))
+        self.authority, self.device, self.writer, self.caller = (keys.SigningKey(os.urandom(32)) for _ in range(4))
+        self.later = [keys.SigningKey(os.urandom(32)) for _ in range(access.MAX_ROTATIONS + 2)]
         digest = sha256(os.urandom(32))
-        payload = encode_json(Inception(1, self.authority.public, digest, digest, digest))
+        following = keys.key_digest(self.later[0].public)
+        payload = encode_json(Inception(1, self.authority.public, following, digest, digest))
         self.owner = owner_id(payload)
         self.inception = dsse.sign(INCEPTION_TYPE, payload, self.authority)
         self.secret, self.recipient = agefile.generate()
@@ -52,6 +55,8 @@ class Person:
         *,
         devices: tuple[PublicKey, ...] | None = None,
         writers: tuple[PublicKey, ...] | None = None,
+        callers: tuple[PublicKey, ...] = (),
+        rotations: tuple[str, ...] = (),
         signer: keys.SigningKey | None = None,
         owner: OwnerId | None = None,
     ) -> bytes:
@@ -60,8 +65,18 @@ class Person:
             number,
             (self.device.public,) if devices is None else devices,
             (self.writer.public,) if writers is None else writers,
+            callers,
+            rotations,
         )
         return dsse.sign(KEY_LIST_TYPE, encode_json(listed), signer or self.authority)
+
+    def rotations(self, count: int, *, owner: OwnerId | None = None) -> tuple[str, ...]:
+        """The first rotations of the authority, to each of ``later`` in turn."""
+        found = []
+        for number, (new, after) in enumerate(itertools.pairwise(self.later[: count + 1]), 1):
+            rotation = Rotation(owner or self.owner, number, new.public, keys.key_digest(after.public))
+            found.append(dsse.sign(ROTATION_TYPE, encode_json(rotation), new).decode())
+        return tuple(found)
 
     def sealed(self, plaintext: bytes = b"a segment") -> bytes:
         return agefile.seal(plaintext, [self.recipient])
@@ -132,9 +147,12 @@ class Host:
             headers = requests.sign(requests.Request(method, self.url + path, {}, body), key)
         return self.client.request(method, path, content=body or None, headers=headers)
 
+    def put_list(self, person: Person, number: int, body: bytes) -> httpx.Response:
+        return self.ask("PUT", f"/v1/owners/{person.owner}/access/{numbered(number)}", body)
+
     def register(self, person: Person) -> None:
         assert self.ask("POST", "/v1/owners", person.inception).status_code == 201
-        assert self.ask("PUT", f"/v1/owners/{person.owner}/access/{numbered(1)}", person.key_list()).status_code == 201
+        assert self.put_list(person, 1, person.key_list()).status_code == 201
 
     def raw(self, sent: bytes, *, end: bool = False, then: bytes = b"") -> bytes:
         """Everything the host answers to bytes put on a connection.

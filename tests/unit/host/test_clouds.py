@@ -10,9 +10,7 @@ import msgspec
 import pytest
 
 from tests.unit.host.rig import Host, Person, refused, running
-from waykeep.formats.ids import sha256
-from waykeep.formats.messages import (
-    Address,
+from waykeep.formats.frames import (
     Clouds,
     ControlReply,
     ControlRequest,
@@ -22,7 +20,10 @@ from waykeep.formats.messages import (
     ListClouds,
     Refused,
 )
+from waykeep.formats.ids import ROOMS, sha256
+from waykeep.formats.messages import Address
 from waykeep.formats.wire import MAX_FRAME, encode_frame
+from waykeep.host.objects import OPEN_ROOMS
 from waykeep.host.ports import HostLimits
 
 BUNDLE = b"a bundle"
@@ -52,6 +53,39 @@ def test_only_a_device_has_the_user_cloud_launched(host: Host, person: Person) -
     refused(host.ask("POST", path, key=person.writer), 403, "not-yours")
     refused(host.ask("POST", path, b"{}", key=person.device), 400, "body-unexpected")
     assert len(host.node.asked) == asked
+
+
+def test_a_caller_has_the_user_cloud_launched_and_does_nothing_more(host: Host, person: Person) -> None:
+    listed = person.key_list(2, callers=(person.caller.public,))
+    assert host.put_list(person, 2, listed).status_code == 201
+    path = f"/v1/owners/{person.owner}"
+    rooms = [room for room in ROOMS if room != "access"]
+    for room in rooms:
+        (host.root / "owners" / person.owner / room / "0000000002").write_bytes(person.sealed())
+    before = host.files()
+    assert host.ask("POST", path + "/cloud", key=person.caller).status_code == 201
+    assert host.ask("POST", path + "/cloud", key=person.device).status_code == 200
+    asked = len(host.node.asked)
+    for room in rooms:
+        refused(host.ask("PUT", f"{path}/{room}/a", person.sealed(), key=person.caller), 403, "not-yours")
+        if room not in OPEN_ROOMS:
+            refused(host.ask("GET", f"{path}/{room}/0000000002", key=person.caller), 403, "not-yours")
+            refused(host.ask("GET", f"{path}/{room}", key=person.caller), 403, "not-yours")
+    refused(host.put_list(person, 3, person.key_list(3, signer=person.caller)), 403, "signer-unknown")
+    assert (host.files(), len(host.node.asked)) == (before, asked)
+
+
+def test_a_caller_of_one_owner_cannot_ring_at_another(host: Host, person: Person) -> None:
+    other = Person()
+    host.register(other)
+    assert host.put_list(other, 2, other.key_list(2, callers=(other.caller.public,))).status_code == 201
+    refused(host.ask("POST", f"/v1/owners/{person.owner}/cloud", key=other.caller), 401, "request-signature")
+
+
+def test_a_caller_that_a_newer_list_leaves_out_rings_no_more(host: Host, person: Person) -> None:
+    assert host.put_list(person, 2, person.key_list(2, callers=(person.caller.public,))).status_code == 201
+    assert host.put_list(person, 3, person.key_list(3)).status_code == 201
+    refused(host.ask("POST", f"/v1/owners/{person.owner}/cloud", key=person.caller), 401, "request-signature")
 
 
 def test_an_algorithm_service_is_launched_with_the_bundles_bytes(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import msgspec
 import pytest
 
@@ -15,10 +14,6 @@ from waykeep.authority.statements import INCEPTION_TYPE
 from waykeep.formats.ids import numbered
 from waykeep.formats.messages import Stored
 from waykeep.host.ports import HostLimits, Registered
-
-
-def put_list(host: Host, person: Person, number: int, body: bytes) -> httpx.Response:
-    return host.ask("PUT", f"/v1/owners/{person.owner}/access/{numbered(number)}", body)
 
 
 def test_registers_an_owner_once(host: Host) -> None:
@@ -74,11 +69,11 @@ def test_refuses_more_owners_than_it_keeps(tmp_path: Path) -> None:
 
 def test_key_lists_follow_each_other(host: Host, person: Person) -> None:
     second = person.key_list(2, devices=(), writers=(person.device.public,))
-    answer = put_list(host, person, 2, second)
+    answer = host.put_list(person, 2, second)
     assert answer.status_code == 201
     assert msgspec.json.decode(answer.content, type=Stored).new
-    assert put_list(host, person, 2, second).status_code == 200
-    assert put_list(host, person, 1, person.key_list(1)).status_code == 200
+    assert host.put_list(person, 2, second).status_code == 200
+    assert host.put_list(person, 1, person.key_list(1)).status_code == 200
     newest = host.ask("GET", f"/v1/owners/{person.owner}/access/{numbered(2)}")
     assert newest.content == second
 
@@ -86,34 +81,34 @@ def test_key_lists_follow_each_other(host: Host, person: Person) -> None:
 def test_of_two_next_key_lists_one_is_kept(host: Host, person: Person) -> None:
     bodies = [person.key_list(2, writers=(Person().writer.public,)) for _ in range(6)]
     with ThreadPoolExecutor(6) as pool:
-        answers = list(pool.map(lambda body: put_list(host, person, 2, body), bodies))
+        answers = list(pool.map(lambda body: host.put_list(person, 2, body), bodies))
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 5
     kept = next(body for body, answer in zip(bodies, answers, strict=True) if answer.status_code == 201)
     assert host.files()[f"owners/{person.owner}/access/0000000002"] == kept
 
 
 def test_refuses_a_key_list_that_skips_a_number(host: Host, person: Person) -> None:
-    refused(put_list(host, person, 3, person.key_list(3)), 409, "key-list-skips")
+    refused(host.put_list(person, 3, person.key_list(3)), 409, "key-list-skips")
 
 
 def test_refuses_another_key_list_under_an_old_number(host: Host, person: Person) -> None:
-    refused(put_list(host, person, 1, person.key_list(1, writers=())), 409, "name-taken")
-    refused(put_list(host, person, 0, person.key_list(0)), 409, "name-taken")
+    refused(host.put_list(person, 1, person.key_list(1, writers=())), 409, "name-taken")
+    refused(host.put_list(person, 0, person.key_list(0)), 409, "name-taken")
 
 
 def test_refuses_a_key_list_whose_number_is_not_in_the_path(host: Host, person: Person) -> None:
-    refused(put_list(host, person, 2, person.key_list(1)), 409, "key-list-mismatch")
+    refused(host.put_list(person, 2, person.key_list(1)), 409, "key-list-mismatch")
 
 
 def test_refuses_a_key_list_of_a_foreign_authority(host: Host, person: Person) -> None:
     stranger = Person()
-    refused(put_list(host, person, 2, person.key_list(2, signer=stranger.authority)), 403, "signer-unknown")
-    refused(put_list(host, person, 2, person.key_list(2, signer=person.device)), 403, "signer-unknown")
-    refused(put_list(host, person, 2, person.key_list(2, owner=stranger.owner)), 409, "key-list-mismatch")
+    refused(host.put_list(person, 2, person.key_list(2, signer=stranger.authority)), 403, "signer-unknown")
+    refused(host.put_list(person, 2, person.key_list(2, signer=person.device)), 403, "signer-unknown")
+    refused(host.put_list(person, 2, person.key_list(2, owner=stranger.owner)), 409, "key-list-mismatch")
 
 
 def test_refuses_a_key_list_in_another_statement(host: Host, person: Person) -> None:
-    refused(put_list(host, person, 2, person.inception), 400, "statement-type")
+    refused(host.put_list(person, 2, person.inception), 400, "statement-type")
 
 
 @pytest.mark.parametrize("number", ["2", "00000000002", "0000000002.age", "-000000002", "x"])
@@ -124,7 +119,7 @@ def test_refuses_a_key_list_under_another_spelling(host: Host, person: Person, n
 
 def test_knows_no_owner_that_did_not_register(host: Host) -> None:
     person = Person()
-    refused(put_list(host, person, 1, person.key_list()), 404, "owner-unknown")
+    refused(host.put_list(person, 1, person.key_list()), 404, "owner-unknown")
     path = f"/v1/owners/{person.owner}"
     body = person.sealed()
     refused(host.ask("PUT", f"{path}/segments/a.age", body, key=person.device), 404, "owner-unknown")
@@ -136,7 +131,7 @@ def test_knows_no_owner_that_did_not_register(host: Host) -> None:
 def test_a_revoked_key_writes_no_more(host: Host, person: Person) -> None:
     path = f"/v1/owners/{person.owner}/segments/"
     assert host.ask("PUT", path + "a.age", person.sealed(), key=person.writer).status_code == 201
-    assert put_list(host, person, 2, person.key_list(2, writers=())).status_code == 201
+    assert host.put_list(person, 2, person.key_list(2, writers=())).status_code == 201
     refused(host.ask("PUT", path + "b.age", person.sealed(), key=person.writer), 401, "request-signature")
     assert host.ask("PUT", path + "b.age", person.sealed(), key=person.device).status_code == 201
 
@@ -156,7 +151,7 @@ def test_the_newest_of_many_key_lists_counts(tmp_path: Path) -> None:
         folder = host.root / "owners" / person.owner / "access"
         for number in range(2, 1101):
             (folder / numbered(number)).write_bytes(person.key_list(number))
-        assert put_list(host, person, 1101, person.key_list(1101, devices=(late.public,))).status_code == 201
+        assert host.put_list(person, 1101, person.key_list(1101, devices=(late.public,))).status_code == 201
         path = f"/v1/owners/{person.owner}/keys/0000000001.age"
         refused(host.ask("PUT", path, person.sealed(), key=person.device), 401, "request-signature")
         assert host.ask("PUT", path, person.sealed(), key=late).status_code == 201

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from httpx import Response
 
 from tests.unit.host.rig import Host, Person, refused, running
 from waykeep.authority import keys, requests
+from waykeep.formats import entries
 from waykeep.formats.agefile import open_
 from waykeep.formats.ids import ROOMS, numbered, sha256
 from waykeep.formats.messages import Listing, Stored
@@ -25,10 +27,10 @@ def bytes_for(person: Person, room: str) -> bytes:
 @pytest.mark.parametrize("room", ["segments", "owner-log", "epochs", "keys"])
 def test_a_device_puts_and_reads_back(host: Host, person: Person, room: str) -> None:
     body = bytes_for(person, room)
-    answer = host.ask("PUT", at(person, f"{room}/0000000001"), body, key=person.device)
+    answer = host.ask("PUT", at(person, f"{room}/0000000000"), body, key=person.device)
     assert answer.status_code == 201
     assert msgspec.json.decode(answer.content, type=Stored) == Stored(sha256(body), True)
-    found = host.ask("GET", at(person, f"{room}/0000000001"), key=person.writer)
+    found = host.ask("GET", at(person, f"{room}/0000000000"), key=person.writer)
     assert (found.status_code, found.content) == (200, body)
     assert found.headers["x-content-type-options"] == "nosniff"
 
@@ -138,11 +140,39 @@ def test_one_of_many_equal_puts_is_new(host: Host, person: Person) -> None:
 
 
 def test_other_bytes_under_a_taken_name_are_refused(host: Host, person: Person) -> None:
-    path = at(person, "owner-log/0000000001")
+    path = at(person, "owner-log/0000000000")
     assert host.ask("PUT", path, person.sealed(), key=person.device).status_code == 201
     before = host.files()
     refused(host.ask("PUT", path, person.sealed(), key=person.device), 409, "name-taken")
     assert host.files() == before
+
+
+def test_an_entry_that_is_not_the_next_one_nor_beside_one_under_the_newest_key_list(host: Host, person: Person) -> None:
+    def put(name: str) -> Response:
+        return host.ask("PUT", at(person, f"owner-log/{name}"), person.sealed(), key=person.device)
+
+    newest = len(host.ask("GET", at(person, "access")).json()["names"]) - 1
+    for name in (numbered(1), entries.beside(0, 0, newest)):
+        refused(put(name), 409, "entry-skips")
+    for number in range(3):
+        assert put(numbered(number)).status_code == 201
+    for number in range(3):
+        assert put(entries.beside(number, 0, newest)).status_code == 201
+        refused(put(entries.beside(number, 0, newest)), 409, "name-taken")
+    before = host.files()
+    for name in (
+        numbered(4),
+        entries.beside(3, 0, newest),
+        entries.beside(1, 0, newest + 1),
+        entries.beside(1, 0, newest - 1),
+        entries.beside(1, 1, newest),
+        f"{numbered(1)}-0000000000000000",
+        f"{numbered(3)}.age",
+        "x",
+    ):
+        refused(put(name), 409, "entry-skips")
+    assert host.files() == before
+    assert put(numbered(3)).status_code == 201, "names beside the one before are no entries"
 
 
 @pytest.mark.parametrize("room", ["segments", "owner-log", "keys"])

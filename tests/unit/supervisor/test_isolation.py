@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.people import refused
+from tests.unit.builders import refused
 from tests.unit.supervisor.forked import forked
+from waykeep.errors import SupervisorError
 from waykeep.supervisor import isolation
 
 ROOT = os.geteuid() == 0
@@ -149,5 +150,5 @@ def test_a_process_dies_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_what_the_kernel_refuses_is_a_typed_refusal() -> None:
-    with refused("isolation-missing", "supervisor"):
+    with refused("isolation-missing", SupervisorError):
         isolation._prctl(1 << 20, 0)

@@ -8,14 +8,26 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.people import refused
-from waykeep.errors import SupervisorError, WaykeepError
+from tests.unit.builders import refused
+from waykeep.authority.sealing import MAX_SEALED, Sealed
+from waykeep.errors import AuthorityError, SupervisorError, WaykeepError
+from waykeep.formats.frames import (
+    AssignCloud,
+    Event,
+    EvidenceReply,
+    EvidenceRequest,
+    FromChild,
+    OpenSealed,
+    Ready,
+    Refused,
+    Sleeping,
+    Unsealed,
+)
 from waykeep.formats.ids import OwnerId
-from waykeep.formats.messages import AssignCloud, Event, EvidenceReply, EvidenceRequest, FromChild, Ready
 from waykeep.formats.wire import MAX_FRAME, decode_frame, encode_frame
 from waykeep.supervisor.link import Link
 
-ASSIGNED = AssignCloud(OwnerId("a" * 52), "/store", "http://127.0.0.1:1", "127.0.0.1")
+ASSIGNED = AssignCloud(OwnerId("a" * 52), "/store", "http://127.0.0.1:1", "127.0.0.1", "age1...", 600.0)
 
 
 @pytest.fixture
@@ -28,9 +40,18 @@ def ends() -> Iterator[tuple[Link, socket.socket]]:
     link._socket.close()
 
 
+def exactly(end: socket.socket, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        part = end.recv(count - len(found))
+        assert part, "the other end closed"
+        found += part
+    return found
+
+
 def heard(end: socket.socket) -> object:
-    length = int.from_bytes(end.recv(4, socket.MSG_WAITALL), "big")
-    return decode_frame(end.recv(length, socket.MSG_WAITALL), FromChild)
+    length = int.from_bytes(exactly(end, 4), "big")
+    return decode_frame(exactly(end, length), FromChild)  # type: ignore[arg-type]
 
 
 def test_an_assignment_comes_first(ends: tuple[Link, socket.socket]) -> None:
@@ -79,10 +100,61 @@ def test_each_asker_gets_the_evidence_for_its_own_claims(ends: tuple[Link, socke
     assert got == {b"%d" % n: b"evidence %d" % n for n in range(8)}
 
 
+def test_a_sealed_state_is_asked_for_and_given(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    supervisor.sendall(encode_frame(Unsealed(b"header", b"payload")))
+    assert link.unseal(b"data") == Sealed(b"header", b"payload")
+    assert heard(supervisor) == OpenSealed(b"data")
+    link.sleeping()
+    assert heard(supervisor) == Sleeping()
+
+
+def test_the_supervisors_refusal_of_a_sealed_state_is_passed_on(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    supervisor.sendall(encode_frame(Refused("authority", "sealed-node", "found it", "do this", 409)))
+    with pytest.raises(AuthorityError) as caught:
+        link.unseal(b"data")
+    error = caught.value
+    assert (error.rule, error.message, error.hint, error.status) == ("sealed-node", "found it", "do this", 409)
+
+
+def test_a_sealed_state_over_its_bound_is_not_even_asked_for(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    with refused("sealed-malformed", AuthorityError):
+        link.unseal(bytes(MAX_SEALED + 1))
+    supervisor.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        supervisor.recv(1)
+
+
+def test_a_frame_of_many_writes_is_not_cut_by_another(ends: tuple[Link, socket.socket]) -> None:
+    link, supervisor = ends
+    asking = threading.Thread(target=lambda: link.unseal(bytes(MAX_SEALED)))
+    asking.start()
+    first = exactly(supervisor, 1)  # from here the large frame is under way, and waits for room
+    telling = [threading.Thread(target=link.sleeping) for _ in range(8)]
+    for thread in telling:
+        thread.start()
+    telling[0].join(0.05)  # without a lock these would write as soon as there is room
+    body = exactly(supervisor, int.from_bytes(first + exactly(supervisor, 3), "big"))
+    assert decode_frame(body, OpenSealed) == OpenSealed(bytes(MAX_SEALED))
+    assert [heard(supervisor) for _ in telling] == [Sleeping()] * 8
+    supervisor.sendall(encode_frame(Unsealed(b"", b"")))
+    for thread in (asking, *telling):
+        thread.join()
+
+
 def test_a_supervisor_that_is_gone(ends: tuple[Link, socket.socket]) -> None:
     link, supervisor = ends
     supervisor.close()
-    for tried in (link.assignment, lambda: link.evidence(b"", ()), lambda: link.ready(1), lambda: link.event("a")):
+    for tried in (
+        link.assignment,
+        lambda: link.evidence(b"", ()),
+        lambda: link.unseal(b""),
+        link.sleeping,
+        lambda: link.ready(1),
+        lambda: link.event("a"),
+    ):
         with pytest.raises(SupervisorError) as caught:
             tried()
         assert (caught.value.rule, caught.value.status) == ("supervisor-gone", 503)
@@ -93,7 +165,7 @@ def test_a_supervisor_that_goes_amid_a_frame(ends: tuple[Link, socket.socket], c
     link, supervisor = ends
     supervisor.sendall(encode_frame(ASSIGNED)[:cut])
     supervisor.close()
-    with refused("supervisor-gone", "supervisor"):
+    with refused("supervisor-gone", SupervisorError):
         link.assignment()
 
 

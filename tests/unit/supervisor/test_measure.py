@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 import waykeep
-from tests.support.people import refused
+from tests.unit.builders import refused
 from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.errors import SupervisorError
 from waykeep.formats.ids import parse_digest
 from waykeep.supervisor import measure
 from waykeep.supervisor.measure import LIBRARIES, ROOMS
@@ -110,7 +111,7 @@ def test_a_library_that_cannot_be_measured(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "bare-1.0.dist-info").mkdir()
     (tmp_path / "bare-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: bare\nVersion: 1.0\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    with refused("library-unmeasured", "supervisor"):
+    with refused("library-unmeasured", SupervisorError):
         measure._library("bare")
 
 

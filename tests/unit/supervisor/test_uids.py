@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.people import refused
+from tests.unit.builders import refused
+from waykeep.errors import FormatError, SupervisorError
 from waykeep.formats.ids import OwnerId, owner_id
 from waykeep.supervisor import uids
 from waykeep.supervisor.uids import ALGORITHM_BASE, CLOUD_BASE, Uids
@@ -64,13 +65,13 @@ def test_a_line_torn_by_a_crash_is_dropped(path: Path, cut: int) -> None:
 def test_a_damaged_file_is_refused(path: Path, damage: bytes) -> None:
     # To go on would hand one owner's uid to another.
     path.write_bytes(OWNERS[0].encode() + b"\n" + damage)
-    with refused("owner-id-malformed", "format"):
+    with refused("owner-id-malformed", FormatError):
         Uids(path)
 
 
 def test_a_file_that_lists_an_owner_twice_is_refused(path: Path) -> None:
     path.write_bytes(b"".join(owner.encode() + b"\n" for owner in (OWNERS[0], OWNERS[0], OWNERS[1])))
-    with refused("uids-damaged", "supervisor"):
+    with refused("uids-damaged", SupervisorError):
         Uids(path)
 
 
@@ -82,7 +83,7 @@ def test_a_full_disk_moves_nobodys_uid(path: Path, left: int) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (53 + left, hard[1]))
         try:
             for owner in OWNERS[1:3]:
-                with refused("uids-failed", "supervisor"):
+                with refused("uids-failed", SupervisorError):
                     found.of_owner(owner)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, hard)
@@ -95,7 +96,7 @@ def test_uids_used_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with opened(path) as found:
         for owner in OWNERS[:2]:
             found.of_owner(owner)
-        with refused("uids-used-up", "supervisor"):
+        with refused("uids-used-up", SupervisorError):
             found.of_owner(OWNERS[2])
         assert found.of_owner(OWNERS[1]) == CLOUD_BASE + 1
     assert of_all(path, OWNERS[:2]) == [CLOUD_BASE, CLOUD_BASE + 1]

@@ -13,7 +13,8 @@ from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY, 
 from waykeep.attestation.appraisal import ReferenceValues
 from waykeep.authority import dsse
 from waykeep.authority.approvals import ReadPlan
-from waykeep.authority.statements import HEAD_TYPE, JournalHead, StateKeyNamed
+from waykeep.authority.records import HEAD_TYPE, JournalHead
+from waykeep.authority.statements import StateKeyNamed
 from waykeep.channel.trust import Trust
 from waykeep.device import owner
 from waykeep.device.trusting import default_policy
@@ -22,14 +23,16 @@ from waykeep.formats import agefile
 from waykeep.formats.ids import numbered, sha256
 from waykeep.formats.messages import Head, Unlock
 from waykeep.formats.wire import decode_json
+from waykeep.usercloud import derived, reading
 from waykeep.usercloud.cloud import Cloud
+from waykeep.usercloud.uploads import accept
 from waykeep.vault.store import DirectoryStore
 
 HOME = f"owners/{LOG.owner}"
 RECIPIENTS = LOG.log_recipients()
 TRUST = Trust({"insecure": "A" * 43}, ReferenceValues(supervisor=(), workloads={}), default_policy())
 LAST = Head(4, sha256(OWNER.entries[4]))
-ASKED = Unlock(SECRETS.log, SECRETS.epochs, LAST, TRUST.to_message())
+ASKED = Unlock(SECRETS.logs, SECRETS.epochs, LAST, TRUST.to_message())
 
 
 class House:
@@ -74,7 +77,7 @@ class House:
 
     def read(self, cloud: Cloud, *columns: str) -> list[dict[str, object]]:
         plan = ReadPlan(0, {"battery": columns}, NOW_MS, NOW_MS + 10_000, "")
-        return cloud.read(plan)["battery"].to_pylist()
+        return reading.read(cloud, plan)["battery"].to_pylist()
 
 
 @pytest.fixture
@@ -93,7 +96,7 @@ def test_a_locked_user_cloud_does_nothing(house: House) -> None:
         cloud.signed_head,
         lambda: cloud.keys,
         lambda: cloud.log,
-        lambda: cloud.accept((house.upload("a"),)),
+        lambda: accept(cloud, (house.upload("a"),)),
         lambda: house.read(cloud),
     ):
         with refused("locked", "user-cloud"):
@@ -116,8 +119,8 @@ def test_an_unlocked_one_says_what_it_was_handed(house: House) -> None:
         ({"epochs": {"-1": SECRETS.epochs["1"]}}, "epoch-unknown"),
         ({"epochs": {"1" * 5000: SECRETS.epochs["1"]}}, "epoch-unknown"),
         ({"epochs": {"\N{ARABIC-INDIC DIGIT ONE}": SECRETS.epochs["1"]}}, "epoch-unknown"),
-        ({"epochs": {"1": SECRETS.log}}, "epoch-secret-mismatch"),
-        ({"log_secret": OWNER.paper.opening}, "log-secret-mismatch"),
+        ({"epochs": {"1": SECRETS.logs[-1]}}, "epoch-secret-mismatch"),
+        ({"log_secrets": (*SECRETS.logs, OWNER.paper.opening)}, "log-secret-mismatch"),
     ],
 )
 def test_keys_that_the_owner_log_does_not_name(house: House, changes: dict[str, object], rule: str) -> None:
@@ -138,16 +141,16 @@ def test_more_epochs_are_added_and_none_is_lost(house: House) -> None:
 
 def test_an_unlock_that_is_refused_takes_nothing_away(house: House) -> None:
     cloud = house.unlocked()
-    asked = msgspec.structs.replace(ASKED, epochs={"1": SECRETS.log})
+    asked = msgspec.structs.replace(ASKED, epochs={"1": SECRETS.logs[-1]})
     with refused("epoch-secret-mismatch", "user-cloud"):
         cloud.unlock(asked, cloud.look(asked))
-    assert cloud.accept((house.upload("a"),)).outcome == {"a": "accepted"}
+    assert accept(cloud, (house.upload("a"),)).outcome == {"a": "accepted"}
 
 
 def test_nothing_is_written_before_the_owner_log_names_the_state_key(house: House) -> None:
     cloud = house.unlocked(named=False)
     with refused("state-key-unnamed", "user-cloud"):
-        cloud.accept((house.upload("a"),))
+        accept(cloud, (house.upload("a"),))
     assert house.store.names(f"{HOME}/journal") == []
 
 
@@ -156,7 +159,7 @@ def test_nothing_is_written_before_the_owner_log_names_the_state_key(house: Hous
 
 def test_what_is_accepted_is_in_the_signed_head_and_is_read(house: House) -> None:
     cloud = house.unlocked()
-    found = cloud.accept((house.upload("a"),))
+    found = accept(cloud, (house.upload("a"),))
     assert (found.outcome, found.rows_new) == ({"a": "accepted"}, 3)
     payload = dsse.open_(found.head, HEAD_TYPE, [cloud.state_key.public]).payload
     signed = decode_json(payload, JournalHead)
@@ -166,17 +169,17 @@ def test_what_is_accepted_is_in_the_signed_head_and_is_read(house: House) -> Non
 
 def test_the_same_rows_again_are_known_and_not_kept(house: House) -> None:
     cloud = house.unlocked()
-    cloud.accept((house.upload("a"),))
+    accept(cloud, (house.upload("a"),))
     head = cloud.status().journal
-    assert cloud.accept((house.upload("b"),)).outcome == {"b": "known"}
-    assert cloud.accept(("a",)).outcome == {"a": "known"}
+    assert accept(cloud, (house.upload("b"),)).outcome == {"b": "known"}
+    assert accept(cloud, ("a",)).outcome == {"a": "known"}
     assert (cloud.status().journal, sorted(os.listdir(house.segments))) == (head, ["a"])
 
 
 def test_rows_that_are_new_in_part_are_read_once(house: House) -> None:
     cloud = house.unlocked()
     later = uploaded(rows([NOW_MS + 2000, NOW_MS + 3000]))
-    found = cloud.accept((house.upload("a"), house.upload("b", later), "a"))
+    found = accept(cloud, (house.upload("a"), house.upload("b", later), "a"))
     assert (found.outcome, found.rows_new) == ({"a": "accepted", "b": "accepted"}, 4)
     assert [row["ts_ms"] for row in house.read(cloud, "ts_ms")] == [NOW_MS + 1000 * n for n in range(4)]
 
@@ -187,7 +190,7 @@ def test_what_is_refused_changes_nothing_and_stops_nobody_else(house: House) -> 
     house.upload("stranger", uploaded(key=STATE_KEY))
     house.upload("derived", uploaded(key=cloud.state_key, stream="derived/t", kind="derived", source="derived"))
     names = ("cut", "stranger", "missing", "../a", "derived", house.upload("a"))
-    found = cloud.accept(names)
+    found = accept(cloud, names)
     assert found.outcome == {
         "cut": "age-not-ours",
         "stranger": "signer-unknown",
@@ -203,15 +206,15 @@ def test_what_is_refused_changes_nothing_and_stops_nobody_else(house: House) -> 
 
 def test_a_segment_whose_epoch_was_not_handed_over(house: House) -> None:
     cloud = house.unlocked()
-    cloud.accept((house.upload("a"),))
+    accept(cloud, (house.upload("a"),))
     other = house.started()
     house.name(other)
     none = msgspec.structs.replace(ASKED, epochs={})
     other.unlock(none, other.look(none))
     assert house.read(other) == []
-    assert other.missing_epochs({"battery": ()}, NOW_MS, NOW_MS + 1) == (1,)
+    assert reading.missing_epochs(other, ("battery",), NOW_MS, NOW_MS + 1) == (1,)
     assert other.status().epochs_missing == (1,)
-    assert other.accept((house.upload("b"),)).outcome == {"b": "age-not-ours"}
+    assert accept(other, (house.upload("b"),)).outcome == {"b": "age-not-ours"}
 
 
 # -- against the store ------------------------------------------------------------------------------------------------
@@ -219,7 +222,7 @@ def test_a_segment_whose_epoch_was_not_handed_over(house: House) -> None:
 
 def test_another_process_reads_what_was_accepted(house: House) -> None:
     first = house.unlocked()
-    first.accept((house.upload("a"),))
+    accept(first, (house.upload("a"),))
     assert house.read(house.unlocked()) == house.read(first)
 
 
@@ -227,19 +230,19 @@ def test_of_two_instances_the_second_stops_for_good(house: House) -> None:
     one, other = house.unlocked(), house.unlocked()
     stopped: list[str] = []
     other.on_stop = lambda: stopped.append("stopped")
-    one.accept((house.upload("a"),))
+    accept(one, (house.upload("a"),))
     later = house.upload("b", uploaded(rows([NOW_MS + 5000])))
-    again = (lambda: other.accept((later,)), other.status, other.signed_head, lambda: house.read(other))
-    for tried in (lambda: other.accept((later,)), *again):
+    again = (lambda: accept(other, (later,)), other.status, other.signed_head, lambda: house.read(other))
+    for tried in (lambda: accept(other, (later,)), *again):
         with refused("journal-taken", "vault"):
             tried()
     assert stopped == ["stopped"]
-    assert one.accept((later,)).outcome == {"b": "accepted"}
+    assert accept(one, (later,)).outcome == {"b": "accepted"}
 
 
 def test_a_segment_that_was_exchanged_in_the_store(house: House) -> None:
     cloud = house.unlocked()
-    cloud.accept((house.upload("a"),))
+    accept(cloud, (house.upload("a"),))
     (house.segments / "a").unlink()
     house.upload("a", uploaded(rows([NOW_MS])))
     with refused("segment-changed", "vault"):
@@ -260,12 +263,12 @@ def test_an_owner_log_that_was_cut_in_the_store(house: House) -> None:
 
 def test_derived_segments_that_no_record_names_are_swept_away(house: House) -> None:
     first = house.unlocked()
-    first.accept((house.upload("recorded"),))
+    accept(first, (house.upload("recorded"),))
     house.upload("uploaded", uploaded(rows([NOW_MS + 9000])))
     house.upload("noise", b"x")
-    derived = uploaded(key=first.state_key, stream="derived/t", kind="derived", source="derived")
-    first.put_derived("orphan", derived)
+    result = uploaded(key=first.state_key, stream="derived/t", kind="derived", source="derived")
+    derived.put(house.store, LOG.owner, "orphan", result)
     with pytest.raises(VaultError, match="name-taken"):
-        first.put_derived("orphan", b"other")
+        derived.put(house.store, LOG.owner, "orphan", b"other")
     house.unlocked()
     assert sorted(os.listdir(house.segments)) == ["noise", "recorded", "uploaded"]

@@ -8,8 +8,8 @@ import pytest
 
 from tests.unit.supervisor.forked import forked
 from waykeep.errors import WaykeepError
+from waykeep.formats.frames import AssignAlgorithm, Event
 from waykeep.formats.ids import sha256
-from waykeep.formats.messages import AssignAlgorithm, Event
 from waykeep.formats.wire import decode_frame, encode_frame
 from waykeep.usercloud import process
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from waykeep.authority import dsse, ownerlog
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.ownerlog import OwnerState
+from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import StateKeyNamed
 from waykeep.device import owner
 from waykeep.device.owner import NewOwner

@@ -8,24 +8,21 @@ from pathlib import Path
 import pytest
 
 from tests.support.people import refused
+from tests.unit.builders import epoch_statement
 from tests.unit.vault import segmenting
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY
+from tests.unit.vault.snapshotting import Life
 from waykeep.authority import dsse, journal
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.statements import (
-    EPOCH_TYPE,
-    HEAD_TYPE,
-    EpochStatement,
-    JournalHead,
-    SegmentEntry,
-    SegmentsAccepted,
-)
+from waykeep.authority.records import HEAD_TYPE, JournalHead, SegmentEntry, SegmentsAccepted
+from waykeep.authority.statements import EPOCH_TYPE, EpochOpened, EpochStatement
 from waykeep.device import owner
 from waykeep.formats import agefile
 from waykeep.formats.ids import numbered, sha256
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import decode_json, encode_json
+from waykeep.vault import objects
 from waykeep.vault.objects import Journal, Reader
 from waykeep.vault.store import DirectoryStore
 
@@ -54,12 +51,12 @@ def store(tmp_path: Path) -> DirectoryStore:
 
 @pytest.fixture
 def reader(store: DirectoryStore) -> Reader:
-    return Reader(store, LOG.owner, SECRETS.log)
+    return Reader(store, LOG.owner, SECRETS.logs)
 
 
 @pytest.fixture
 def written(store: DirectoryStore) -> Journal:
-    return Journal(store, LOG.owner, STATE_KEY, RECIPIENTS, os.urandom)
+    return Journal(store, LOG.owner, STATE_KEY, os.urandom)
 
 
 def head(number: int) -> Head:
@@ -81,7 +78,7 @@ def test_the_owner_log_is_read_from_its_inception_and_goes_on(store: DirectorySt
 
 def test_no_owner_log(tmp_path: Path) -> None:
     with refused("owner-log-missing", "vault"):
-        Reader(DirectoryStore(tmp_path), LOG.owner, SECRETS.log).owner_log(None, head(0))
+        Reader(DirectoryStore(tmp_path), LOG.owner, SECRETS.logs).owner_log(None, head(0))
 
 
 def test_an_owner_log_that_ends_too_early(store: DirectoryStore, reader: Reader) -> None:
@@ -98,8 +95,9 @@ def test_another_owner_log_than_the_device_knows(reader: Reader) -> None:
 
 def test_an_entry_out_of_its_place(store: DirectoryStore, reader: Reader) -> None:
     store.put_new(f"{HOME}/owner-log/{numbered(5)}", agefile.seal(ENVELOPES[4], RECIPIENTS))
+    assert reader.owner_log(None, head(4)).head == head(4)
     with refused("log-order", "authority"):
-        reader.owner_log(None, head(4))
+        reader.owner_log(None, Head(5, sha256(b"known")))
 
 
 def test_another_owners_log(store: DirectoryStore, reader: Reader) -> None:
@@ -111,8 +109,46 @@ def test_another_owners_log(store: DirectoryStore, reader: Reader) -> None:
 
 
 def test_a_log_secret_that_does_not_open_it(store: DirectoryStore) -> None:
-    with refused("age-not-ours", "format"):
-        Reader(store, LOG.owner, agefile.generate()[0]).owner_log(None, head(0))
+    with refused("log-secret-missing", "vault"):
+        Reader(store, LOG.owner, (agefile.generate()[0],)).owner_log(None, head(0))
+
+
+def test_each_log_secret_opens_its_part_and_without_the_newest_the_owner_has_to_unlock(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    before = life.log.head
+    for _ in range(3):
+        life.renew()
+        life.grow(1)
+    assert len(life.secrets) == 4
+    assert life.reader().owner_log(None, before) == life.log
+    assert life.reader().journal(journal.EMPTY, life.log) == life.state
+    behind = Reader(life.store, life.owner.id, tuple(life.secrets[:-1]))
+    with refused("log-secret-missing", "vault"):
+        behind.journal(journal.EMPTY, life.log)
+    # The entry that names the newest is for the secret before as well; the next one is not.
+    assert behind.owner_log(None, before) == life.log
+    life.owner.open_epoch(2)
+    life.secrets.append(life.secrets[-1])  # it is sealed to the last two of these
+    life.publish()
+    with refused("log-secret-missing", "vault"):
+        behind.owner_log(None, before)
+
+
+def test_a_log_longer_than_a_batch(store: DirectoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "BATCH", 3)
+    (tmp_path / "long").mkdir()
+    life = Life(tmp_path / "long")
+    life.grow(10)
+    found = life.reader()
+    assert found.owner_log(None, life.log.head) == life.log
+    assert found.envelopes == life.owner.envelopes
+    assert life.reader().journal(journal.EMPTY, life.log) == life.state
+    middle = Head(4, life.state.digests[4])
+    assert life.reader().journal(journal.EMPTY, life.log, until=middle).head == middle
+    with refused("journal-forked", "vault"):
+        life.reader().journal(journal.EMPTY, life.log, until=Head(4, sha256(b"another")))
+    with refused("journal-forked", "vault"):
+        life.reader().journal(journal.EMPTY, life.log, until=Head(99, sha256(b"more than there is")))
 
 
 def test_a_store_that_fails_is_not_taken_for_a_log_that_ends(tmp_path: Path, reader: Reader) -> None:
@@ -138,6 +174,35 @@ def test_another_statement_of_an_epoch(store: DirectoryStore, reader: Reader) ->
     store.put_new(f"{HOME}/epochs/{numbered(1)}", signed)
     with refused("epoch-mismatch", "authority"):
         reader.epochs(LOG)
+
+
+def test_a_statement_that_lasts_longer_than_the_one_that_the_log_names(store: DirectoryStore, reader: Reader) -> None:
+    statement = EpochStatement(LOG.owner, 1, LOG.epochs[1].recipient, 4_000_000_000_000)
+    store.delete(f"{HOME}/epochs/{numbered(1)}")
+    signed = dsse.sign(EPOCH_TYPE, encode_json(statement), SECRETS.authority_key)
+    store.put_new(f"{HOME}/epochs/{numbered(1)}", signed)
+    with refused("epoch-mismatch", "authority"):
+        reader.epochs(LOG)
+
+
+def test_statements_of_before_and_after_a_rotation(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    life.owner.rotate()
+    life.owner.open_epoch(2)
+    for number, envelope in life.owner.epochs.items():
+        life.store.put_new(f"{life.home}/epochs/{numbered(number)}", envelope)
+    assert sorted(life.reader().epochs(life.log)) == [1, 2]
+
+
+def test_a_statement_that_the_log_names_by_a_key_that_was_never_the_authority(tmp_path: Path) -> None:
+    life = Life(tmp_path)
+    recipient = agefile.generate()[1]
+    life.owner.epochs[2] = epoch_statement(life.owner, 2, recipient, life.owner.device)
+    life.owner.add(EpochOpened(2, sha256(life.owner.epochs[2]), recipient))
+    for number, envelope in life.owner.epochs.items():
+        life.store.put_new(f"{life.home}/epochs/{numbered(number)}", envelope)
+    with refused("epoch-mismatch", "authority"):
+        life.reader().epochs(life.log)
 
 
 def test_a_missing_epoch_statement(store: DirectoryStore, reader: Reader) -> None:
@@ -169,7 +234,7 @@ def test_the_signed_head_is_of_the_newest_record(written: Journal) -> None:
 
 
 def test_a_number_that_another_instance_took(store: DirectoryStore, reader: Reader, written: Journal) -> None:
-    other = Journal(store, LOG.owner, STATE_KEY, RECIPIENTS, os.urandom)
+    other = Journal(store, LOG.owner, STATE_KEY, os.urandom)
     state = other.append(journal.EMPTY, LOG, detail("a"))
     with refused("journal-taken", "vault"):
         written.append(journal.EMPTY, LOG, detail("a"))
@@ -177,7 +242,7 @@ def test_a_number_that_another_instance_took(store: DirectoryStore, reader: Read
 
 
 def test_what_the_rules_refuse_never_reaches_the_store(store: DirectoryStore, written: Journal) -> None:
-    stranger = Journal(store, LOG.owner, SigningKey(b"x" * 32), RECIPIENTS, os.urandom)
+    stranger = Journal(store, LOG.owner, SigningKey(b"x" * 32), os.urandom)
     with refused("journal-signer", "authority"):
         stranger.append(journal.EMPTY, LOG, detail("a"))
     state = written.append(journal.EMPTY, LOG, detail("a"))
@@ -198,5 +263,7 @@ def test_a_store_that_fails_is_no_taken_number(tmp_path: Path, store: DirectoryS
 def test_both_recipients_open_the_journal(store: DirectoryStore, written: Journal) -> None:
     written.append(journal.EMPTY, LOG, detail("a"))
     data = store.get(f"{HOME}/journal/{numbered(0)}.age")
-    opened = {agefile.open_(data, [secret], limit=1 << 20, what="it") for secret in (SECRETS.log, OWNER.paper.opening)}
+    opened = {
+        agefile.open_(data, [secret], limit=1 << 20, what="it") for secret in (SECRETS.logs[-1], OWNER.paper.opening)
+    }
     assert len(opened) == 1

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests.support.people import refused
 from tests.unit.vault.segmenting import EPOCHS, LOG, NOW_MS, SECRETS, STATE_KEY, header, rows, uploaded
-from waykeep.authority.statements import SegmentEntry
+from waykeep.authority import journal
+from waykeep.authority.records import SegmentEntry
 from waykeep.errors import VaultError
 from waykeep.formats.ids import sha256
+from waykeep.vault import catalogue as catalogues
 from waykeep.vault import segments
 from waykeep.vault.segments import Segment
 
@@ -61,6 +63,13 @@ def accepted(parts: list[tuple[list[Row], int]]) -> list[tuple[SegmentEntry, Seg
     return found
 
 
+def select(lines: dict[str, SegmentEntry], stream: str, from_ms: int, to_ms: int) -> list[SegmentEntry]:
+    """What is chosen of lines that one record each accepted."""
+    places = {name: number for number, name in enumerate(lines)}
+    state = msgspec.structs.replace(journal.EMPTY, segments=lines, places=places)
+    return catalogues.select(state, stream, from_ms, to_ms)
+
+
 @settings(max_examples=150, deadline=None)
 @given(PARTS, TIMES, TIMES, st.lists(st.sampled_from(COLUMNS), unique=True))
 @example([([Row(NOW_MS, NOW_MS, 1, "UTC")] * 2, 1)], NOW_MS, NOW_MS + 1, [])
@@ -69,7 +78,7 @@ def test_a_read_equals_a_model(
     parts: list[tuple[list[Row], int]], from_ms: int, to_ms: int, columns: list[str]
 ) -> None:
     catalogue = accepted(parts)
-    chosen = {line.name for line in segments.select({e.name: e for e, _ in catalogue}, "battery", from_ms, to_ms)}
+    chosen = {line.name for line in select({e.name: e for e, _ in catalogue}, "battery", from_ms, to_ms)}
     found = segments.read(
         [(line, one) for line, one in catalogue if line.name in chosen],
         SECRETS.owner,
@@ -103,7 +112,7 @@ def test_what_is_not_selected_has_no_row_in_the_window(
     parts: list[tuple[list[Row], int]], from_ms: int, to_ms: int
 ) -> None:
     catalogue = accepted(parts)
-    chosen = segments.select({line.name: line for line, _ in catalogue}, "battery", from_ms, to_ms)
+    chosen = select({line.name: line for line, _ in catalogue}, "battery", from_ms, to_ms)
     for line, one in catalogue:
         if line not in chosen:
             assert not any(from_ms <= ts < to_ms for ts in one.rows.column("ts_ms").to_pylist())
@@ -156,16 +165,16 @@ def test_a_derived_result_is_read_whole_or_not_at_all_and_superseded_by_one_that
     data = uploaded(trips, key=STATE_KEY, stream="derived/trips", kind="derived", source="derived")
     found = segments.open_(data, LOG, EPOCHS)
     lines = {name: segments.entry(name, found, 2, window=(NOW_MS, NOW_MS + 10)) for name in ("a", "b")}
-    assert [line.name for line in segments.select(lines, "derived/trips", NOW_MS, NOW_MS + 10)] == ["b"]
+    assert [line.name for line in select(lines, "derived/trips", NOW_MS, NOW_MS + 10)] == ["b"]
     # A window that it does not lie within gets nothing of it: it cannot be cut.
     for window in ((NOW_MS + 1, NOW_MS + 10), (NOW_MS, NOW_MS + 9), (NOW_MS + 11, NOW_MS + 12), (0, NOW_MS)):
-        assert segments.select(lines, "derived/trips", *window) == []
+        assert select(lines, "derived/trips", *window) == []
     # A later result over less hides nothing; one over more takes the place of both.
     lines["narrow"] = segments.entry("narrow", found, 2, window=(NOW_MS + 2, NOW_MS + 4))
-    assert [line.name for line in segments.select(lines, "derived/trips", 0, NOW_MS + 99)] == ["b", "narrow"]
+    assert [line.name for line in select(lines, "derived/trips", 0, NOW_MS + 99)] == ["b", "narrow"]
     lines["wide"] = segments.entry("wide", found, 2, window=(NOW_MS - 5, NOW_MS + 20))
-    assert [line.name for line in segments.select(lines, "derived/trips", 0, NOW_MS + 99)] == ["wide"]
-    assert [line.name for line in segments.select(lines, "derived/trips", NOW_MS, NOW_MS + 10)] == ["b", "narrow"]
+    assert [line.name for line in select(lines, "derived/trips", 0, NOW_MS + 99)] == ["wide"]
+    assert [line.name for line in select(lines, "derived/trips", NOW_MS, NOW_MS + 10)] == ["b", "narrow"]
     # Its rows have no time and no key of their own: none is left out.
     assert segments.read([(lines["b"], found)], SECRETS.owner, "derived/trips", (), NOW_MS, NOW_MS + 1).equals(trips)
 

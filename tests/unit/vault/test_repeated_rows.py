@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from tests.unit.builders import NOW_MS, Owner, a_segment, an_owner, points
-from waykeep.authority.statements import SegmentEntry
+from waykeep.authority.records import SegmentEntry
 from waykeep.vault import segments
 from waykeep.vault.segments import Segment
 

@@ -1,0 +1,209 @@
+"""The statements that a user cloud signs: journal records and what lies beside them, heads, receipts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from waykeep.authority.statements import Recipient
+from waykeep.formats.ids import Digest, OwnerId, PublicKey
+from waykeep.formats.messages import (
+    Head,
+    Millis,
+    Number,
+    Value,
+)
+
+_TYPE = "application/vnd.waykeep.{}+json"
+JOURNAL_TYPE = _TYPE.format("journal-record")
+HEAD_TYPE = _TYPE.format("journal-head")
+RECEIPT_TYPE = _TYPE.format("receipt")
+SNAPSHOT_TYPE = _TYPE.format("snapshot")
+
+RequestId = Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
+
+
+class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class SegmentEntry(_Statement, frozen=True):
+    """The catalogue's line of a segment: enough to choose it for a read without opening it.
+
+    ``box`` is (south, west, north, east) in degrees x 10**7, or None for a stream without places.
+    """
+
+    name: str
+    stream: str
+    kind: str
+    epoch: Number
+    writer: PublicKey
+    payload: Digest
+    source: str
+    rows: int
+    rows_new: int
+    first_ms: int
+    last_ms: int
+    box: tuple[int, int, int, int] | None
+
+
+class SegmentsAccepted(_Statement, frozen=True, tag="accepted"):
+    segments: tuple[SegmentEntry, ...]
+
+
+class RunDone(_Statement, frozen=True, tag="run"):
+    """A run: the receipt's envelope as text, what was read, and the derived segment if the result was kept."""
+
+    run_id: str
+    algorithm: Digest
+    name: str
+    approval: Number
+    parameters: dict[str, Value]
+    rows_in: dict[str, int]
+    rows_out: int
+    time_ms: Millis
+    receipt: str
+    stored: SegmentEntry | None
+
+
+class Debited(_Statement, frozen=True, tag="debit"):
+    """One run of a grant is spent, and with it everything is fixed that it may do.
+
+    Attributes:
+        request_id: Chosen by the holder; the same request again is the same run, for the same recipient.
+        grant: Number of the grant's entry.
+        from_ms, to_ms: Observation times that are read.
+        read_to: The newest record whose segments are read.
+        recipient: The age recipient of the result.
+        not_before_ms, until_ms: Only at a witness's time within these it is done.
+    """
+
+    request_id: RequestId
+    grant: Number
+    holder: PublicKey
+    algorithm: Digest
+    parameters: dict[str, Value]
+    from_ms: Millis
+    to_ms: Millis
+    read_to: Head | None
+    recipient: Recipient
+    not_before_ms: Millis
+    until_ms: Millis
+
+
+class Spent(_Statement, frozen=True, tag="spent"):
+    """What came of a debit: the receipt's envelope as text, and how much went out. The rows are nowhere."""
+
+    request_id: RequestId
+    name: str
+    rows_in: dict[str, int]
+    rows_out: int
+    time_ms: Millis
+    receipt: str
+
+
+Detail = SegmentsAccepted | RunDone | Debited | Spent
+
+
+class JournalRecord(_Statement, frozen=True):
+    """A record of the cloud journal, signed by a state key that the owner log names.
+
+    ``owner_head`` is the owner-log head it was made under. ``detail`` is a salted commitment: what a record tells lies
+    beside the envelope and can be deleted without breaking the chain.
+    """
+
+    owner: OwnerId
+    number: Number
+    previous: Digest | None
+    owner_head: Head
+    detail: Digest
+
+
+class JournalObject(_Statement, frozen=True):
+    """What a journal object holds inside age: the signed record, and what opens its commitment."""
+
+    envelope: str
+    salt: str
+    detail: Detail
+
+
+class JournalHead(_Statement, frozen=True):
+    """A signed head: a device keeps a segment until one includes it."""
+
+    owner: OwnerId
+    head: Head
+    owner_head: Head
+
+
+class ChunkRef(_Statement, frozen=True):
+    """A chunk of a snapshot.
+
+    Attributes:
+        name: 32 hex digits, of which the names of its two objects are made.
+        digest, size: Of its plaintext. ids: Digest of the plaintext of its marks.
+        first, last: Its records.
+        streams: Per stream first and last time in ms.
+    """
+
+    name: str
+    digest: Digest
+    size: int
+    ids: Digest
+    first: Number
+    last: Number
+    streams: dict[str, tuple[int, int]]
+
+
+Span = tuple[int, int, int]
+"""First and last time in ms, and rows, of a result that was kept."""
+
+
+class StreamTotal(_Statement, frozen=True):
+    segments: int
+    rows: int
+    first_ms: int
+    last_ms: int
+
+
+class Snapshot(_Statement, frozen=True):
+    """The index of a snapshot: the journal's fold up to ``head``, made under ``owner_head``.
+
+    Attributes:
+        rotations: How many the owner log had; after another one, records may have lost their effect.
+        counts: Debits by grant. runs: How many of the owner's own.
+        totals: Of recorded streams. current: Results of derived streams that no later one supersedes.
+        epochs: Those that segments are encrypted to.
+    """
+
+    owner: OwnerId
+    head: Head
+    quoted: Number
+    owner_head: Head
+    rotations: int
+    counts: dict[int, int]
+    totals: dict[str, StreamTotal]
+    current: dict[str, tuple[Span, ...]]
+    epochs: tuple[int, ...]
+    runs: int
+    chunks: tuple[ChunkRef, ...]
+
+
+class Receipt(_Statement, frozen=True):
+    """What ran on the owner's data. ``result`` is a salted commitment to the rows (`waykeep.formats.results`)."""
+
+    owner: OwnerId
+    run_id: str
+    algorithm: Digest
+    parameters: dict[str, Value]
+    approval: Number
+    owner_head: Head
+    inputs: dict[str, tuple[str, ...]]
+    from_ms: Millis
+    to_ms: Millis
+    rows_in: dict[str, int]
+    rows_out: int
+    result: Digest
+    time_ms: Millis
+    measurements: dict[str, str]
+    epochs_missing: tuple[int, ...]

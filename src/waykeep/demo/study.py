@@ -1,0 +1,176 @@
+"""The demo's second half: a grant to somebody else, a user cloud that sleeps and wakes, and a host that rewinds it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import time
+from pathlib import Path
+
+from waykeep.attestation.evidence import USER_CLOUD
+from waykeep.channel.client import AttestedClient
+from waykeep.demo.gather import Play
+from waykeep.demo.people import Person
+from waykeep.demo.refusals import attempt
+from waykeep.demo.stage import Stage
+from waykeep.device import granting, holder, witnesses
+from waykeep.device.account import now_ms
+from waykeep.device.approvals import parameters_of
+from waykeep.device.connecting import suspend
+from waykeep.device.granting import propose_grant
+from waykeep.device.hostclient import HostClient
+from waykeep.device.reaching import reach
+from waykeep.errors import DeviceError
+from waykeep.formats.bundle import Bundle
+from waykeep.formats.messages import Address
+from waykeep.formats.streams import MAX_TS_MS, MIN_TS_MS
+
+ROOMS = ("owner-log", "journal", "snapshots", "sealed")
+RUNS = 2
+ENDED_S = 20.0
+
+
+class Study:
+    """A researcher who may have an algorithm run on a person's data, some times.
+
+    Args:
+        folder: For the researcher's key.
+    """
+
+    def __init__(self, show: Play, stage: Stage, person: Person, bundle: Bundle, folder: Path) -> None:
+        self._show, self._stage, self._person, self._bundle = show, stage, person, bundle
+        self._file, self._home = folder / "study.key", stage.store / "owners" / person.device.owner
+        self._old = folder / "old"
+
+    def play(self) -> None:
+        """All of it, told as it happens."""
+        number = self._grant()
+        address = self._sleep()
+        shutil.copytree(self._home, self._old)
+        self._wake(number, address)
+        self._rewind(number)
+
+    def _grant(self) -> int:
+        device, token = self._person.device, self._stage.start_witness()
+        watch = time.perf_counter()
+        witnesses.use(device, self._stage.witness_url, witnesses.key_of(self._stage.witness_url), token)
+        key, found = holder.make(self._file), self._bundle
+        grant = propose_grant(
+            found,
+            found.digest,
+            holder=key.signer.public,
+            recipient=key.recipient,
+            runs=RUNS,
+            until="2100-01-01",
+            first="2001-01-01",
+            after="2100-01-01",
+            settings=[],
+        )
+        number = granting.give(device, grant)
+        detail = (
+            f"{self._person.name} lets a study have {found.manifest.name} run {RUNS} times. A witness, run by somebody "
+            "other than the host, signs how far the logs have come."
+        )
+        self._show.step(8, "device, witness", True, "grants to a study", detail, (time.perf_counter() - watch) * 1000)
+        return number
+
+    def _sleep(self) -> Address:
+        device, watch = self._person.device, time.perf_counter()
+        address = device.host.cloud()
+        device.suspend()
+        _until_ended(address)
+        detail = "What it needs to wake is sealed to the key of the node that its owner approved; its process is gone."
+        self._show.step(9, "user cloud", True, "sleeps", detail, (time.perf_counter() - watch) * 1000)
+        return address
+
+    def _wake(self, number: int, before: Address) -> None:
+        key, device = holder.load(self._file), self._person.device
+        host = HostClient(device.profile.host, device.owner, key.signer)
+        watch = time.perf_counter()
+        try:
+            address = host.cloud()
+            with AttestedClient(
+                address, workload=USER_CLOUD, binding=device.owner, trust=device.profile.trust, clock=now_ms
+            ):
+                self._show.wake_ms = (time.perf_counter() - watch) * 1000
+        finally:
+            host.close()
+        if not address.started or address == before:
+            raise DeviceError("demo-failed", "the user cloud did not sleep")
+        watch = time.perf_counter()
+        rows = self._ask(number)
+        took = (time.perf_counter() - watch) * 1000
+        detail = (
+            f"The study asks; {self._person.name}'s phone is off. Woken in {self._show.wake_ms:.0f} ms, it records the "
+            f"run, has it witnessed, and only then computes: {rows} rows, for the study's key alone."
+        )
+        self._show.step(10, "user cloud, witness", True, "wakes and serves the study", detail, took)
+
+    def _rewind(self, number: int) -> None:
+        """The operator shows the store as it was before that run, and then again as it is."""
+        self._put_to_sleep()
+        newest = self._old.with_name("newest")
+        shutil.copytree(self._home, newest)
+        self._show_store(self._old)
+        self._show.refused.append(
+            attempt(
+                "a host that rewinds a user cloud",
+                "The operator ends the user cloud, puts back the store of before the study's run, and has the study "
+                "ask again, to get a run that was not granted.",
+                "user cloud",
+                lambda: self._ask(number),
+            )
+        )
+        self._put_to_sleep()
+        self._show_store(newest)
+        watch = time.perf_counter()
+        rows = self._ask(number)
+        took = (time.perf_counter() - watch) * 1000
+        detail = f"With the records that were missing it goes on, and serves the study's second run: {rows} rows."
+        self._show.step(11, "user cloud, witness", True, "survives a host that rewinds", detail, took)
+
+    def _ask(self, number: int) -> int:
+        device, found = self._person.device, self._bundle
+        rows, _ = holder.use(
+            self._file,
+            device.profile.host,
+            device.owner,
+            device.profile.trust,
+            now_ms,
+            grant=number,
+            digest=found.digest,
+            parameters=parameters_of(found, []),
+            window=(MIN_TS_MS, MAX_TS_MS),
+        )
+        self._show.spends += 1
+        return len(rows.rows)
+
+    def _put_to_sleep(self) -> None:
+        """Without unlocking it: an old one would be noticed by the device at once, which is not the point here."""
+        device = self._person.device
+        address = device.host.cloud()
+        with reach(device.host, device.owner, device.profile.trust, now_ms, device.signer) as client:
+            suspend(client, forget=False)
+        _until_ended(address)
+
+    def _show_store(self, copy: Path) -> None:
+        for room in ROOMS:
+            for path in (self._home / room).iterdir():
+                path.unlink()
+            for path in (copy / room).iterdir():
+                shutil.copy2(path, self._home / room / path.name)
+
+
+def _until_ended(address: Address) -> None:
+    """Until nothing listens there any more. Raises: DeviceError: ``demo-failed``."""
+    deadline = time.monotonic() + ENDED_S
+    while time.monotonic() < deadline:
+        with contextlib.suppress(TimeoutError), socket.socket() as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect((address.host, address.port))
+            except ConnectionRefusedError:
+                return
+        time.sleep(0.01)
+    raise DeviceError("demo-failed", "the user cloud did not end")

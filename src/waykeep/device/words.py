@@ -1,0 +1,157 @@
+"""What entries of both logs say, in plain words."""
+
+from __future__ import annotations
+
+import datetime
+
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import Debited, Detail, RunDone, SegmentsAccepted, Spent
+from waykeep.authority.statements import (
+    Approved,
+    AuthorityRotated,
+    Body,
+    DeviceAdded,
+    EpochOpened,
+    Granted,
+    KeyRevoked,
+    NodeApproved,
+    NodeWithdrawn,
+    OwnerEntry,
+    RecipientsNamed,
+    Resumed,
+    StateKeyNamed,
+    StateKeyRetired,
+    Withdrawn,
+    WitnessNamed,
+    WitnessWaived,
+    WriterAdded,
+)
+from waykeep.formats.messages import Head
+
+_TITLES: dict[type, str] = {
+    DeviceAdded: "device",
+    WriterAdded: "writer",
+    KeyRevoked: "key revoked",
+    RecipientsNamed: "log keys",
+    EpochOpened: "epoch",
+    StateKeyNamed: "user cloud",
+    StateKeyRetired: "user cloud ended",
+    NodeApproved: "node",
+    NodeWithdrawn: "node withdrawn",
+    WitnessNamed: "witness",
+    WitnessWaived: "no witness",
+    Resumed: "resume",
+    AuthorityRotated: "id taken back",
+    Approved: "approval",
+    Granted: "grant",
+    Withdrawn: "taken back",
+    SegmentsAccepted: "data accepted",
+    RunDone: "run",
+    Debited: "debit",
+    Spent: "run for another",
+}
+
+
+def title(said: Body | Detail) -> str:
+    return _TITLES[type(said)]
+
+
+def entry(found: OwnerEntry) -> str:
+    """What an entry of the owner log says."""
+    body = found.body
+    match body:
+        case DeviceAdded():
+            return f"Your device “{body.name}” was added."
+        case WriterAdded():
+            return f"The writer “{body.name}” may add data ({body.source})."
+        case KeyRevoked():
+            return f"The key {body.key[:12]}… of a device or writer was revoked: it signs for you no longer."
+        case RecipientsNamed():
+            return "Your log key and your recovery key were named: they can open your logs."
+        case EpochOpened():
+            return f"Epoch {body.number} began: new data is encrypted to its key."
+        case StateKeyNamed():
+            return "Your user cloud started with a new signing key, which your device accepted after appraising it."
+        case StateKeyRetired():
+            return f"The signing key {body.key[:12]}… of a user cloud was retired."
+        case NodeApproved():
+            return f"The node “{body.name}” was approved: on it your user cloud may wake without you."
+        case NodeWithdrawn():
+            return f"The node {body.recipient[:12]}… was withdrawn: your user cloud wakes there no longer."
+        case Approved():
+            return _approval(body)
+        case Granted():
+            return _grant(body)
+        case Withdrawn():
+            return f"You took back what entry {body.number} allowed."
+        case _:
+            return _turning(body, found.number)
+
+
+def _turning(body: WitnessNamed | WitnessWaived | Resumed | AuthorityRotated, number: int) -> str:
+    match body:
+        case WitnessNamed():
+            moved = ", to which you moved from the one before" if body.closed else ""
+            return f"Your witness is the one at {body.url}{moved}. Nothing is done for others without it."
+        case WitnessWaived():
+            return f"You do without a witness. {body.words}"
+        case Resumed():
+            return (
+                f"Your journal goes on from {_record(body.head)}; what came after it, up to {_record(body.replaces)}, "
+                "was lost. Every grant before this counts as used up."
+            )
+        case AuthorityRotated():
+            void = "" if body.void_from is None or body.void_from == number else body.void_from
+            made_void = f" Entries {void} to {number - 1} have no effect." if void else ""
+            return f"Your paper took your id back: no device and no user cloud from before is yours.{made_void}"
+
+
+def _record(head: Head | None) -> str:
+    return "the beginning" if head is None else f"record {head.number}"
+
+
+def _approval(approval: Approved) -> str:
+    kept = f" Results are kept as {approval.store_as}." if approval.store_as else " Results are not kept."
+    return f"You approved {approval.name} ({approval.algorithm[:19]}…) to read {_data(approval)}.{kept}"
+
+
+def _grant(grant: Granted) -> str:
+    until = _day(grant.until_ms)
+    return (
+        f"You granted {grant.name} ({grant.algorithm[:19]}…) to the key {grant.holder[:12]}…: {grant.runs} runs until "
+        f"{until} UTC, to read {_data(grant)}."
+    )
+
+
+def _data(allowed: Approved | Granted) -> str:
+    data = ", ".join(f"{stream} ({len(columns)} columns)" for stream, columns in sorted(allowed.inputs.items()))
+    return f"{data}, from {_day(allowed.from_ms)} to {_day(allowed.to_ms)} UTC"
+
+
+def detail(said: Detail, log: OwnerState) -> str:
+    """What a record of the journal says."""
+    match said:
+        case SegmentsAccepted(segments):
+            rows = sum(line.rows_new for line in segments)
+            writers = {log.writers[line.writer].name for line in segments if line.writer in log.writers}
+            streams = ", ".join(sorted({line.stream for line in segments}))
+            by = ", ".join(sorted(writers)) or "a writer that was revoked since"
+            return f"{rows} new rows were accepted in {len(segments)} segments ({streams}) from {by}."
+        case RunDone():
+            kept = f" and were kept as {said.stored.stream}" if said.stored else ""
+            came = f"{said.name} read {sum(said.rows_in.values())} rows; {said.rows_out} rows came out{kept}."
+            return f"{came} Its signed receipt lies in your journal."
+        case Debited():
+            return f"One run of grant {said.grant} was used by the key {said.holder[:12]}…, for one recipient."
+        case Spent():
+            came = f"{said.name} read {sum(said.rows_in.values())} rows; {said.rows_out} rows were given to the holder."
+            return f"{came} Its signed receipt lies in your journal."
+
+
+def time_of(said: Detail) -> int | None:
+    """When it happened, in ms since 1970, where the record says so."""
+    return said.time_ms if isinstance(said, RunDone | Spent) else None
+
+
+def _day(ms: int) -> str:
+    return f"{datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC):%Y-%m-%d %H:%M}"

@@ -1,0 +1,90 @@
+"""One computation on granted rows: the service is appraised before a row is sent, its result checked again."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import pyarrow as pa
+
+from waykeep.attestation.appraisal import AttestationResult
+from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.channel.client import AttestedClient
+from waykeep.channel.trust import Trust
+from waykeep.formats import manifest as manifests
+from waykeep.formats import results, table
+from waykeep.formats.bundle import Bundle
+from waykeep.formats.messages import Compute, Computed, Value
+from waykeep.formats.wire import MIB, decode_frame
+from waykeep.usercloud.outside import start_algorithm
+
+
+class Computer:
+    """Has algorithm services compute.
+
+    Args:
+        host_url: Where the host is asked for services.
+        measurement: This user cloud's own, for receipts.
+    """
+
+    def __init__(self, host_url: str, measurement: str) -> None:
+        self.host_url, self._measurement = host_url, measurement
+
+    def compute(
+        self,
+        bundle: Bundle,
+        parameters: dict[str, Value],
+        tables: dict[str, pa.Table],
+        trust: Trust,
+        time_ms: int,
+        watch: Watch,
+    ) -> tuple[list[results.Row], dict[str, str]]:
+        """The rows, checked against the bundle's schema; and the measurements of all code involved.
+
+        Args:
+            trust: What the service must prove. time_ms: By which its evidence's age is judged.
+
+        Raises:
+            AttestationError: Named by the rule that refused the service; no row was sent.
+            AlgorithmError: For run and result.
+        """
+        address = start_algorithm(self.host_url, bundle.digest)
+        watch.lap("start")
+        with AttestedClient(
+            address,
+            workload=ALGORITHM,
+            binding=bundle.digest,
+            trust=trust,
+            clock=lambda: time_ms,
+            timeout_s=bundle.manifest.limits.wall_s + 10.0,
+        ) as service:
+            watch.lap("appraise")
+            body = msgspec.msgpack.encode(Compute(parameters, {s: table.to_ipc(t) for s, t in tables.items()}))
+            limit = manifests.max_result_bytes(bundle.manifest) + MIB
+            answer = service.request("POST", "/v1/compute", body, limit=limit)
+        computed = decode_frame(answer, Computed, limit=limit, what="a result")
+        # The second of two checks: the front made the first.
+        rows = results.check_result(bundle.manifest, computed.rows)
+        watch.lap("compute")
+        return rows, self._measured(service.result)
+
+    def _measured(self, appraised: AttestationResult) -> dict[str, str]:
+        return {
+            "supervisor": appraised.supervisor_measurement,
+            USER_CLOUD: self._measurement,
+            ALGORITHM: appraised.measurement,
+        }
+
+
+class Watch:
+    """Milliseconds of each stage, for the report of stages; no decision rests on it."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, stage: str) -> None:
+        """What passed since the last lap was ``stage``."""
+        now = time.perf_counter()
+        passed, self._last = now - self._last, now
+        self.stages[stage] = round(passed * 1000, 2)

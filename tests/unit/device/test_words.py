@@ -1,0 +1,148 @@
+"""Every kind of entry and record is said in words, and the words say what is in it."""
+
+from __future__ import annotations
+
+import re
+import typing
+
+import msgspec
+import pytest
+
+from tests.unit.builders import A_DIGEST, NODE_RECIPIENT, Owner, a_line, an_approval, an_owner, key
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import Debited, Detail, RunDone, SegmentsAccepted, Spent
+from waykeep.authority.statements import (
+    WAIVER,
+    AuthorityRotated,
+    Body,
+    DeviceAdded,
+    EpochOpened,
+    Granted,
+    KeyRevoked,
+    NodeApproved,
+    NodeWithdrawn,
+    OwnerEntry,
+    RecipientsNamed,
+    Resumed,
+    StateKeyNamed,
+    StateKeyRetired,
+    Withdrawn,
+    WitnessNamed,
+    WitnessWaived,
+    WriterAdded,
+)
+from waykeep.device import words
+from waykeep.formats.ids import OwnerId
+from waykeep.formats.messages import Head
+
+DAY_MS = 86_400_000
+SOME_DAY_MS = 1_466_380_800_000
+"""2016-06-20 UTC."""
+KEY, OTHER = key("one").public, key("other").public
+RECEIPT = "receipt"
+APPROVAL = an_approval(store_as="", from_ms=SOME_DAY_MS, to_ms=SOME_DAY_MS + DAY_MS)
+GRANT = Granted(
+    holder=KEY,
+    recipient=NODE_RECIPIENT,
+    algorithm=A_DIGEST,
+    name="trips 1.0.0",
+    parameters={},
+    inputs={"location": ("ts_ms", "lat_e7"), "battery": ("level_percent",)},
+    from_ms=SOME_DAY_MS,
+    to_ms=SOME_DAY_MS + DAY_MS,
+    runs=3,
+    not_before_ms=0,
+    until_ms=SOME_DAY_MS + 2 * DAY_MS,
+)
+NAMED = WitnessNamed(KEY, "http://witness.example:8471", OTHER, "s" * 22)
+ROTATED = AuthorityRotated("rotation", KEY, "s" * 22, A_DIGEST, None)
+ENTRIES: list[tuple[Body, str]] = [
+    (DeviceAdded(KEY, "laptop"), "Your device “laptop” was added."),
+    (WriterAdded(KEY, "phone", "signed"), "The writer “phone” may add data (signed)."),
+    (KeyRevoked(KEY), f"The key {KEY[:12]}… of a device or writer was revoked: it signs for you no longer."),
+    (RecipientsNamed("age1a", "age1b"), "they can open your logs."),
+    (EpochOpened(7, A_DIGEST, "age1a"), "Epoch 7 began: new data is encrypted to its key."),
+    (StateKeyNamed(KEY), "started with a new signing key"),
+    (StateKeyRetired(KEY), f"The signing key {KEY[:12]}… of a user cloud was retired."),
+    (NodeApproved(NODE_RECIPIENT, "cellar"), "The node “cellar” was approved"),
+    (NodeWithdrawn(NODE_RECIPIENT), f"The node {NODE_RECIPIENT[:12]}… was withdrawn"),
+    (NAMED, "Your witness is the one at http://witness.example:8471. Nothing is done for others without it."),
+    (msgspec.structs.replace(NAMED, closed="answer"), "8471, to which you moved from the one before."),
+    (WitnessWaived(WAIVER), f"You do without a witness. {WAIVER}"),
+    (Resumed(Head(9, A_DIGEST), Head(4, A_DIGEST)), "goes on from record 4; what came after it, up to record 9, was"),
+    (Resumed(Head(9, A_DIGEST), None), "goes on from the beginning; what came after it, up to record 9, was lost."),
+    (ROTATED, "Your paper took your id back: no device and no user cloud from before is yours."),
+    (APPROVAL, f"You approved trips 1.0.0 ({APPROVAL.algorithm[:19]}…) to read location (2 columns), from 2016-06-20"),
+    (APPROVAL, "to 2016-06-21 00:00 UTC. Results are not kept."),
+    (an_approval(store_as="derived/trips"), "Results are kept as derived/trips."),
+    (GRANT, f"to the key {KEY[:12]}…: 3 runs until 2016-06-22 00:00 UTC, to read battery (1 columns), location (2"),
+    (Withdrawn(11), "You took back what entry 11 allowed."),
+]
+OUTCOME = Spent("r" * 22, "trips 1.0.0", {"location": 50, "battery": 2}, 4, SOME_DAY_MS, RECEIPT)
+RUN = RunDone("r" * 22, A_DIGEST, "trips 1.0.0", 6, {}, {"location": 50}, 4, SOME_DAY_MS, RECEIPT, None)
+DEBIT = Debited("r" * 22, 8, KEY, A_DIGEST, {}, 0, 1, None, NODE_RECIPIENT, 0, 1)
+
+
+@pytest.fixture(scope="module")
+def owner() -> Owner:
+    return an_owner()
+
+
+@pytest.fixture
+def log(owner: Owner) -> OwnerState:
+    return owner.state
+
+
+def said(body: Body, number: int = 5) -> str:
+    return words.entry(OwnerEntry(OwnerId("o" * 52), number, A_DIGEST, SOME_DAY_MS, body))
+
+
+@pytest.mark.parametrize(("body", "expected"), ENTRIES, ids=lambda value: type(value).__name__)
+def test_an_entry_in_words(body: Body, expected: str) -> None:
+    assert expected in said(body)
+
+
+def test_every_kind_has_words_and_a_title_of_its_own() -> None:
+    kinds = {*typing.get_args(Body), *typing.get_args(Detail)}
+    assert {type(body) for body, _ in ENTRIES} == set(typing.get_args(Body))
+    assert set(words._TITLES) == kinds
+    assert len(set(words._TITLES.values())) == len(kinds)
+    for body, _ in ENTRIES:
+        assert words.title(body) == words._TITLES[type(body)]
+        assert re.fullmatch(r"[A-Z][^\n]*\.", said(body)), "sentences, on one line"
+
+
+def test_entries_that_a_rotation_makes_void_are_named() -> None:
+    made = msgspec.structs.replace(ROTATED, void_from=3)
+    assert said(made, 9).endswith("Entries 3 to 8 have no effect.")
+    assert "no effect" not in said(msgspec.structs.replace(ROTATED, void_from=9), 9), "none lies between"
+    assert "no effect" not in said(ROTATED, 9)
+
+
+def test_accepted_data_is_counted_and_its_writers_named(owner: Owner, log: OwnerState) -> None:
+    lines = (
+        a_line("a.age", writer=owner.writer.public, rows_new=3),
+        a_line("b.age", writer=owner.phone.public, rows_new=4, stream="battery"),
+    )
+    text = words.detail(SegmentsAccepted(lines), log)
+    assert text == "7 new rows were accepted in 2 segments (battery, location) from importer, phone."
+    gone = words.detail(SegmentsAccepted((a_line("c.age", writer=KEY),)), log)
+    assert gone.endswith("from a writer that was revoked since.")
+
+
+def test_runs_debits_and_outcomes(log: OwnerState) -> None:
+    assert words.detail(RUN, log).startswith("trips 1.0.0 read 50 rows; 4 rows came out. Its signed receipt")
+    kept = msgspec.structs.replace(RUN, stored=a_line("d.age", stream="derived/trips"))
+    assert "and were kept as derived/trips." in words.detail(kept, log)
+    assert words.detail(DEBIT, log) == f"One run of grant 8 was used by the key {KEY[:12]}…, for one recipient."
+    assert words.detail(OUTCOME, log).startswith("trips 1.0.0 read 52 rows; 4 rows were given to the holder.")
+
+
+def test_no_receipt_recipient_or_whole_key_is_said(log: OwnerState) -> None:
+    for detail in (RUN, DEBIT, OUTCOME):
+        text = words.detail(detail, log)
+        assert RECEIPT not in text.replace("signed receipt", "") and NODE_RECIPIENT not in text and KEY not in text
+
+
+def test_the_time_is_given_where_a_record_holds_one() -> None:
+    assert [words.time_of(d) for d in (RUN, OUTCOME, DEBIT, SegmentsAccepted(()))] == [SOME_DAY_MS] * 2 + [None] * 2
