@@ -88,7 +88,7 @@ def test_a_stolen_rotating_secret_reads_nothing_and_the_owner_takes_the_id_back(
 
         rotating = keys.rotating_secret(owner.paper.rotating)
         thief = Device(owner, f"{owner.owner[:8]}-thief")
-        with refused("age-not-ours", "format"):
+        with refused("opening-secret-mismatch", "device"):
             thief.recovered(Paper(agefile.generate()[0], owner.paper.rotating))
         # At the witness: only the next control key rotates, which the secret gives, and it retires what could spend.
         control = SigningKey(keys.derive(rotating, "next-control"))

@@ -205,7 +205,7 @@ def test_a_revoked_device_reads_and_writes_nothing_new(owner: Person, witness: W
             upload(other, 1)
             identity.revoke(device, identity.find(device.log(), second.name))
             other.disconnect()  # the revocation gave the user cloud a new state key, and so a new process
-            with refused("request-signature", "authority"):  # the host lists it no longer
+            with refused("device-revoked", "device"):
                 other.status()
             with refused("device-revoked", "device"):
                 other.log()

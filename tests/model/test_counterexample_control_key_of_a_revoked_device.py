@@ -12,6 +12,7 @@ from tests.model.clouds import Cloud
 from tests.model.machine import Protocol
 from tests.model.owners import HOUR_MS, STRANGER, a_grant, a_request, retire_unknown, rotate
 from tests.model.world import Broken, control, key
+from waykeep.authority.statements import StateKeyNamed
 from waykeep.authority.witnessing import AdvanceJournal, AdvanceOwner, NameStateKey, ReplaceControl
 from waykeep.errors import AuthorityError, WitnessError
 from waykeep.formats.messages import Head
@@ -43,11 +44,11 @@ def spend(cloud: Cloud, grant: int, request: int, *, holder: str = "holder") -> 
         cloud.step()
 
 
-def copies(machine: Protocol) -> tuple[int, Cloud]:
+def copies(machine: Protocol, state: str = "state-0") -> tuple[int, Cloud]:
     """One copy spends a grant; the other has a journal that goes further, without that."""
     laptop = machine.laptop
     grant = max(laptop.log.grants)
-    one, other = (Cloud(machine.world, laptop.log, (), key("state-0")) for _ in range(2))
+    one, other = (Cloud(machine.world, laptop.log, (), key(state)) for _ in range(2))
     spend(one, grant, 1)
     assert len(machine.world.effects) == 1
     for name in ("a.age", "b.age"):
@@ -72,8 +73,11 @@ def forks(machine: Protocol, before: tuple[bytes, ...]) -> Cloud:
     assert held is not None
     for _ in range(2):
         branch = machine.world.put(branch, a_grant(holder=STRANGER, until_ms=HOUR_MS), key("phone"))
+    branch = machine.world.put(branch, StateKeyNamed(key("state-9").public), key("phone"))
+    branch = machine.world.put(branch, a_grant(holder=STRANGER, until_ms=HOUR_MS), key("phone"))
     machine.world.ask(machine.laptop.witness, AdvanceOwner(held.owner, machine.world.log(branch).head), control(0))
-    return Cloud(machine.world, machine.world.log(branch), (), key("state-0"))
+    machine.world.ask(machine.laptop.witness, NameStateKey(key("state-9").public), control(0))
+    return Cloud(machine.world, machine.world.log(branch), (), key("state-9"))
 
 
 def test_with_the_control_key_a_revoked_device_undoes_its_revocation() -> None:
@@ -100,8 +104,9 @@ def test_a_state_key_that_a_thief_named_sets_the_journal_back_until_it_is_retire
     machine = begun()
     names_a_state_key(machine)
     revoke(machine, state_keys_too=retired)
+    machine.laptop.name_state_key(key("state-1"))
     machine.grants(1, 1, 0, HOUR_MS)
-    grant, other = copies(machine)
+    grant, other = copies(machine, "state-1")
     if retired:
         with pytest.raises(WitnessError) as caught:
             rewinds(machine, other)

@@ -14,6 +14,7 @@ Rules, by their names:
 7. ``log-limit``: at most 64 nodes in force, at most 16 rotations, and since the last one at most 64 devices, 256
    writers, 10,000 entries of any other kind: so a thief who fills the log locks nobody out.
 8. ``log-unknown``: what is revoked, retired or withdrawn is in force. Revoking a device takes back its nodes as well.
+   That, and withdrawing a node, retires every state key: one may be known there, or was named by a thief.
 9. ``log-witness``: a witness is named with the control key in force. Moving without the old one's signed close uses up
    every grant, and so does naming one after doing without. Doing without one takes the owner's words for it.
 10. ``log-rotation``: the new authority and control keys open the commitments of inception or last rotation; entries

@@ -163,7 +163,7 @@ def after(state: OwnerState, body: Body, number: int, signer: PublicKey) -> Owne
             return msgspec.structs.replace(state, writers=writers, wrote=wrote, known=_new_key(state, body.key))
         case KeyRevoked():
             _known(body.key in state.devices or body.key in state.writers, "key")
-            left = used_up(state, number) if body.key in state.devices else state
+            left = _no_state_key(used_up(state, number), number) if body.key in state.devices else state
             return msgspec.structs.replace(
                 left,
                 devices=_without(state.devices, body.key),
@@ -192,7 +192,7 @@ def after(state: OwnerState, body: Body, number: int, signer: PublicKey) -> Owne
             return msgspec.structs.replace(state, nodes={**state.nodes, body.recipient: body}, approvers=approvers)
         case NodeWithdrawn():
             _known(body.recipient in state.nodes, "node")
-            return msgspec.structs.replace(state, nodes=_without(state.nodes, body.recipient))
+            return msgspec.structs.replace(_no_state_key(state, number), nodes=_without(state.nodes, body.recipient))
         case WitnessNamed():
             return _witnessed(state, body, number)
         case WitnessWaived():
@@ -241,6 +241,11 @@ def _retire(named: dict[PublicKey, Named], number: int, *retired: PublicKey) -> 
         key: msgspec.structs.replace(life, until=number) if key in retired and life.until == FOREVER else life
         for key, life in named.items()
     }
+
+
+def _no_state_key(state: OwnerState, number: int) -> OwnerState:
+    """The state in which no state key signs records any more that quote entry ``number``, or a later one."""
+    return msgspec.structs.replace(state, state_keys=_retire(state.state_keys, number, *state.state_keys))
 
 
 def used_up(state: OwnerState, number: int) -> OwnerState:

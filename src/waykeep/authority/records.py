@@ -77,6 +77,7 @@ class Debited(_Statement, frozen=True, tag="debit"):
         read_to: The newest record whose segments are read.
         recipient: The age recipient of the result.
         not_before_ms, until_ms: Only at a witness's time within these it is done.
+        epochs: Those that are read, whatever keys come later.
     """
 
     request_id: RequestId
@@ -90,6 +91,7 @@ class Debited(_Statement, frozen=True, tag="debit"):
     recipient: Recipient
     not_before_ms: Millis
     until_ms: Millis
+    epochs: tuple[int, ...] = ()
 
 
 class Spent(_Statement, frozen=True, tag="spent"):

@@ -118,7 +118,11 @@ def open_header(found: Sealed) -> tuple[SealedHeader, PublicKey]:
 
 def open_payload(found: Sealed) -> SealedState:
     """The payload of a sealed state whose signer was judged. Raises: AuthorityError: ``sealed-malformed``."""
+    refusal = AuthorityError("sealed-malformed", "found a sealed state whose payload is none", status=409)
     try:
-        return decode_json(found.payload, SealedState, what="a sealed state")
+        state = decode_json(found.payload, SealedState, what="a sealed state")
     except FormatError:
-        raise AuthorityError("sealed-malformed", "found a sealed state whose payload is none", status=409) from None
+        raise refusal from None
+    if len(state.state_key) != 32 or not state.log_secrets:
+        raise refusal
+    return state

@@ -109,12 +109,14 @@ def debit(
     holder: PublicKey,
     parameters: Mapping[str, Value],
     time_ms: int,
+    epochs: tuple[int, ...] = (),
 ) -> tuple[Debited, bool]:
     """The record that fixes a spend; and whether it lies in the journal already.
 
     Args:
         parameters: The request's, with the bundle's defaults filled in.
         time_ms: The witness's.
+        epochs: Whose keys are at hand; no others are read for this request, ever.
 
     Raises:
         AuthorityError: As `find_grant`; ``parameter-not-approved``, ``time-not-approved``, ``grant-not-yet``,
@@ -134,6 +136,7 @@ def debit(
         recipient=grant.recipient,
         not_before_ms=grant.not_before_ms,
         until_ms=grant.until_ms,
+        epochs=epochs,
     )
     within_window(made, time_ms)
     known = journal.debit(asked.request_id)

@@ -135,6 +135,7 @@ class Rotate(_Statement, frozen=True, tag="rotate"):
         next_control: Commitment to the one after.
         owner_head: The owner head from now on.
         epoch: The newest epoch statement from now on, or None to keep what is held.
+        resumes: How many the owner log has: those of a thief at the witness alone are forgotten. None keeps them.
     """
 
     control: PublicKey
@@ -142,6 +143,7 @@ class Rotate(_Statement, frozen=True, tag="rotate"):
     next_control: Digest
     owner_head: Head
     epoch: Head | None = None
+    resumes: Number | None = None
 
 
 class ReplaceControl(_Statement, frozen=True, tag="replace-control"):

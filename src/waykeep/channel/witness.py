@@ -7,7 +7,6 @@ learns the pseudonym and when something is asked.
 from __future__ import annotations
 
 import secrets
-import time
 from types import TracebackType
 
 import httpcore
@@ -15,6 +14,7 @@ import httpcore
 from waykeep.authority import witnessing
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.witnessing import NONCE_BYTES, Action, Answer, Read
+from waykeep.channel.deadline import Deadline
 from waykeep.errors import ChannelError
 from waykeep.formats import problem
 from waykeep.formats.ids import Digest, PublicKey, b64
@@ -29,14 +29,14 @@ class WitnessClient:
     """One owner's connection to their witness; kept open between requests, and used by one thread at a time.
 
     Args:
-        timeout_s: How long to wait for each step of an answer, in seconds; three times that for all of its body.
+        timeout_s: How long to wait for each step of an answer, in seconds; three times that for all of it.
     """
 
     def __init__(self, url: str, key: PublicKey, pseudonym: Digest, *, timeout_s: float = 5.0) -> None:
         self.key, self.pseudonym = key, pseudonym
         self.url = url
-        self._pool = httpcore.ConnectionPool(max_connections=1, retries=1)
-        self._total_s = 3 * timeout_s
+        self._deadline, self._total_s = Deadline(), 3 * timeout_s
+        self._pool = httpcore.ConnectionPool(max_connections=1, retries=1, network_backend=self._deadline)
         self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)}
 
     def close(self) -> None:
@@ -73,7 +73,7 @@ class WitnessClient:
         return witnessing.open_answer(body, [self.key], self.pseudonym, nonce, envelope), body
 
     def _post(self, path: str, content: bytes) -> bytes:
-        deadline = time.monotonic() + self._total_s
+        self._deadline.within(self._total_s)
         headers = [("content-type", "application/json")]
         try:
             with self._pool.stream(
@@ -82,8 +82,6 @@ class WitnessClient:
                 parts, size = [], 0
                 for part in response.iter_stream():
                     size += len(part)
-                    if time.monotonic() > deadline:
-                        raise httpcore.ReadTimeout
                     if size > MAX_ANSWER:
                         raise ChannelError("witness-answer-too-large", f"found an answer over {MAX_ANSWER} bytes")
                     parts.append(part)

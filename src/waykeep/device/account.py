@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from waykeep.attestation.appraisal import AttestationResult
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.ownerstate import FOREVER, OwnerState
 from waykeep.authority.statements import Approved, EpochStatement, StateKeyRetired
 from waykeep.channel.client import AttestedClient
 from waykeep.device import files, writing
@@ -29,8 +29,8 @@ from waykeep.device.pending import Pending
 from waykeep.device.profile import Folder
 from waykeep.device.receipts import check_receipt
 from waykeep.device.upkeep import Upkeep
-from waykeep.device.witnessing import OwnerWitness, state_keys_in_force
-from waykeep.errors import DeviceError, HostError
+from waykeep.device.witnessing import OwnerWitness
+from waykeep.errors import ChannelError, DeviceError, HostError, WitnessError
 from waykeep.formats import table
 from waykeep.formats.ids import Digest, b64
 from waykeep.formats.messages import (
@@ -134,15 +134,21 @@ class Account:
         self.disconnect()
         return done
 
-    def retire_state_keys(self) -> int:
-        """Retire all state keys in force, in the owner log and then at the witness; how many."""
+    def retire_state_keys(self) -> None:
+        """Retire all state keys in force, in the owner log and then at the witness."""
+        for key, life in self.log().state_keys.items():
+            if life.until == FOREVER and not life.void:
+                self.owner_log.append(StateKeyRetired(key))
+        self.retire_at_witness()
+
+    def retire_at_witness(self) -> None:
+        """Have the witness take no state key of before, where the log has retired them; else it says so in `untold`."""
         log = self.log()
-        gone = state_keys_in_force(log)
-        for key in gone:
-            self.owner_log.append(StateKeyRetired(key))
-        if gone and log.witness is not None:
-            self.witness.retire(log, *gone)
-        return len(gone)
+        try:
+            if log.witness is not None:
+                self.witness.retire(log)
+        except (ChannelError, WitnessError) as error:
+            self.witness.untold = error
 
     def known_log(self) -> OwnerState:
         """`log`, or where the host cannot be reached, what this device has copies of."""

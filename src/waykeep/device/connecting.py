@@ -18,7 +18,7 @@ from waykeep.device.hostclient import HostClient
 from waykeep.device.keyring import Keyring
 from waykeep.device.profile import Folder, Profile
 from waykeep.device.reaching import reach
-from waykeep.errors import DeviceError
+from waykeep.errors import DeviceError, WaykeepError
 from waykeep.formats.ids import PublicKey
 from waykeep.formats.messages import Suspend, Suspended, Unlock, Unlocked
 from waykeep.formats.wire import decode_json, encode_json
@@ -81,9 +81,13 @@ class Connector:
 
     def reach(self) -> AttestedClient:
         """An appraised connection to a user cloud that was handed nothing yet."""
-        return reach(
-            self._host, self._keys.secrets.owner, self._profile.trust, self._clock, self._keys.secrets.device_key
-        )
+        secrets = self._keys.secrets
+        try:
+            return reach(self._host, secrets.owner, self._profile.trust, self._clock, secrets.device_key)
+        except WaykeepError as error:
+            if error.status == 401:
+                self._log.state()  # says so where this device was revoked
+            raise
 
     def _opened(self, cloud: AttestedClient) -> PublicKey | None:
         """Unlock it, and have its state key named; the key, or None where it was retired and a new one is needed."""

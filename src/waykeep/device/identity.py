@@ -127,8 +127,7 @@ def revoke(account: Account, key: PublicKey) -> int:
         of_a_device = key in account.log().devices
         number = account.owner_log.append(KeyRevoked(key))
         if of_a_device:
-            # It may have approved a node of its own, to which the state key was sealed.
-            account.retire_state_keys()
+            account.retire_at_witness()
         account.upkeep.mend()
     hand_over(account)
     return number
@@ -149,5 +148,5 @@ def approve_node(account: Account, recipient: str, name: str) -> int:
 def withdraw_node(account: Account, recipient: str) -> int:
     """Take that back; the entry's number. All state keys are retired with it, since one may lie sealed on that node."""
     number = account.owner_log.append(NodeWithdrawn(recipient))
-    account.retire_state_keys()
+    account.retire_at_witness()
     return number

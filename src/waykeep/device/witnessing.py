@@ -10,6 +10,7 @@ from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import FOREVER, OwnerState
 from waykeep.authority.statements import Resumed
 from waykeep.authority.witnessing import (
+    MAX_STATE_KEYS,
     Action,
     AdvanceEpoch,
     AdvanceOwner,
@@ -57,7 +58,11 @@ class OwnerWitness:
         pseudonym, named = log.pseudonym(), log.witness
         if named is None:
             raise AssertionError("a pseudonym is one at a witness")
-        if self._client is None or (self._client.key, self._client.pseudonym) != (named.key, pseudonym):
+        if self._client is None or (self._client.key, self._client.url, self._client.pseudonym) != (
+            named.key,
+            named.url,
+            pseudonym,
+        ):
             self.close()
             self._client = WitnessClient(named.url, named.key, pseudonym)
         return self._client
@@ -126,8 +131,9 @@ class OwnerWitness:
         """
         client = self.connected(log)
         gone = set(keys) or {*client.read().held.state_keys, *state_keys_in_force(log)}
-        if gone:
-            self.ask(log, RetireStateKeys(tuple(sorted(gone))[:64]))
+        every = sorted(gone)
+        for start in range(0, len(every), MAX_STATE_KEYS):
+            self.ask(log, RetireStateKeys(tuple(every[start : start + MAX_STATE_KEYS])))
         return len(gone)
 
     def ask(self, log: OwnerState, action: Action) -> tuple[Answer, bytes]:
@@ -207,7 +213,12 @@ class OwnerWitness:
     def _rotation(self, log: OwnerState) -> Rotate:
         secrets = self._keys.secrets
         return Rotate(
-            secrets.control_key.public, b64(secrets.control_salt), log.next_control, log.head, newest_epoch(log)
+            secrets.control_key.public,
+            b64(secrets.control_salt),
+            log.next_control,
+            log.head,
+            newest_epoch(log),
+            len(log.resumed),
         )
 
 

@@ -58,6 +58,7 @@ class Cloud:
         self._unsaved = 0
         self._unsure = False
         self.left: tuple[str, ...] = ()
+        self._turned = 0
         self.on_stop: Callable[[], None] = lambda: None
         self.asleep: WaykeepError | None = None
 
@@ -78,9 +79,13 @@ class Cloud:
         """
         with self.lock:
             before = self._keys.epochs if self._keys else {}
+            if self._log is not None and log.head.number < self._log.head.number:
+                raise UserCloudError(
+                    "unlock-outdated", "found a newer owner log since this was checked", hint="unlock again", status=409
+                )
             reader = Reader(self.store, self.owner, asked.log_secrets)
             keys = take_over(asked, log, reader, self.state_key, before)
-            self.take(keys, log, self._read_journal(keys.reader, log, self._log))
+            self.take(keys, log, self._read_journal(keys.reader, log))
             named = log.signs_now(self.state_key.public)
             # Not before the device, which knows how far the journal went, had a look at it and named the key.
             if named and not self._swept:
@@ -95,6 +100,7 @@ class Cloud:
         with self.lock:
             self._log, self._keys, self.journal, self.asleep = log, keys, folded, None
             self._unsaved = len(folded.digests)
+            self._turned = len(log.rotations)
 
     def wake(self, keys: Keys, log: OwnerState, folded: JournalState, seed: bytes) -> None:
         """Be what a sealed state says, which was checked: under the state key of before.
@@ -107,10 +113,10 @@ class Cloud:
             self.state_seed, self.state_key = seed, SigningKey(seed)
             self.take(keys, log, folded)
 
-    def _read_journal(self, reader: Reader, log: OwnerState, before: OwnerState | None) -> JournalState:
+    def _read_journal(self, reader: Reader, log: OwnerState) -> JournalState:
         """The journal as it lies in the store, durable before anybody is told of it: whoever wrote it may have died."""
         state = self.journal
-        if state.head is None or (before is not None and before.rotations != log.rotations):
+        if state.head is None or self._turned != len(log.rotations):
             # A rotation may have made void what had effects.
             state = snapshots.read(reader, log)
         folded = reader.journal(state, log)
@@ -145,9 +151,10 @@ class Cloud:
         with self.lock:
             before = self.log
             self._log = self.keys.reader.owner_log(before, before.head)
-            if self._log.rotations != before.rotations or self._unsure:
+            self._unsure = self._unsure or self._log.rotations != before.rotations
+            if self._unsure:
                 # What a rotation made void may have had effects; or a record that failed lies there all the same.
-                self.journal = self._read_journal(self.keys.reader, self._log, before)
+                self.journal = self._read_journal(self.keys.reader, self._log)
                 self._unsure = False
             return self._log
 
@@ -221,7 +228,7 @@ class Cloud:
         """Whether the store holds a run's record, or does not say. A record that failed may lie there all the same."""
         with self.lock:
             try:
-                self.journal = self._read_journal(self.keys.reader, self.log, self.log)
+                self.journal = self._read_journal(self.keys.reader, self.log)
             except (AuthorityError, VaultError):
                 return True
             return self.journal.ran(run_id)
@@ -238,7 +245,9 @@ class Cloud:
     ) -> tuple[Debited, Head]:
         """The durable record of a spend, found or appended; and a head that includes it. Raises as `spending.debit`."""
         with self.lock:
-            debited, known = spending.debit(log, self.journal, asked, holder, parameters, time_ms)
+            debited, known = spending.debit(
+                log, self.journal, asked, holder, parameters, time_ms, tuple(sorted(self.keys.epochs))
+            )
             if not known:
                 self.append(debited)
             return debited, self.newest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,12 +42,12 @@ class _Life:
         stop, loop, activity = asyncio.Event(), asyncio.get_running_loop(), Activity(app)
 
         def stopped() -> None:
-            self._link.sleeping()
+            self._say_sleeping()
             loop.call_soon_threadsafe(stop.set)
 
         def suspended() -> None:
             self.ended = "suspended"
-            self._link.sleeping()
+            self._say_sleeping()
             stop.set()
 
         self._cloud.on_stop, routes.on_suspend = stopped, suspended
@@ -56,10 +57,14 @@ class _Life:
         finally:
             idle.cancel()
 
+    def _say_sleeping(self) -> None:
+        with suppress(SupervisorError):  # it is gone, and this process goes with it
+            self._link.sleeping()
+
     async def _when_idle(self, activity: Activity, stop: asyncio.Event) -> None:
         await activity.idle_for(self._idle_s)
         self.ended = "idle"
-        self._link.sleeping()
+        self._say_sleeping()
         try:
             await asyncio.to_thread(self._bed.sleep)
         except WaykeepError as error:

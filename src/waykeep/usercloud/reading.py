@@ -3,46 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import pyarrow as pa
 
 from waykeep.authority.approvals import ReadPlan
 from waykeep.authority.records import SegmentEntry
+from waykeep.errors import UserCloudError
 from waykeep.usercloud.cloud import Cloud
 from waykeep.vault import catalogue, segments
 from waykeep.vault.segments import Segment
 
 
 def parts(
-    cloud: Cloud, stream: str, from_ms: int, to_ms: int, until: int | None = None
+    cloud: Cloud,
+    stream: str,
+    from_ms: int,
+    to_ms: int,
+    until: int | None = None,
+    epochs: Collection[int] | None = None,
 ) -> list[tuple[SegmentEntry, Segment]]:
     """The segments that a read needs, opened, of the epochs whose keys are at hand.
 
     Args:
         until: Leave out what was accepted after this record; None takes all.
+        epochs: Read these alone; None takes all whose keys are at hand.
     """
     keys, log = cloud.keys, cloud.log
+    wanted = keys.epochs.keys() if epochs is None else epochs
     return [
         (line, segments.open_(cloud.store.get(f"owners/{cloud.owner}/segments/{line.name}"), log, keys.epochs))
         for line in catalogue.select(cloud.journal, stream, from_ms, to_ms, until)
         # A writer whose entry was made void never was one.
-        if line.epoch in keys.epochs and (line.kind == "derived" or line.writer in log.wrote)
+        if line.epoch in wanted and (line.kind == "derived" or line.writer in log.wrote)
     ]
 
 
-def missing_epochs(cloud: Cloud, streams: Collection[str], from_ms: int, to_ms: int) -> tuple[int, ...]:
-    """Epochs whose secrets were not handed over, of segments that a read of these streams would need."""
-    with cloud.lock:
-        needed = {e.epoch for s in streams for e in catalogue.select(cloud.journal, s, from_ms, to_ms)}
-        return tuple(sorted(needed - cloud.keys.epochs.keys()))
+class Found(NamedTuple):
+    """The rows of a read, per stream; and epochs that it would have needed, and whose secrets are not at hand."""
+
+    tables: dict[str, pa.Table]
+    epochs_missing: tuple[int, ...]
 
 
-def read(cloud: Cloud, plan: ReadPlan, until: int | None = None) -> dict[str, pa.Table]:
-    """The rows that a read plan grants, per stream. Args: until: As in `parts`. Raises as `segments.read` does."""
+def read(cloud: Cloud, plan: ReadPlan, until: int | None = None, epochs: Collection[int] | None = None) -> Found:
+    """What a read plan grants.
+
+    Args:
+        until, epochs: As in `parts`.
+
+    Raises:
+        UserCloudError: ``epoch-locked`` when one of ``epochs`` is not at hand. And as `segments.read` does.
+    """
     with cloud.lock:
-        return {
+        if epochs is not None and not set(epochs) <= cloud.keys.epochs.keys():
+            raise UserCloudError(
+                "epoch-locked",
+                "found no key of an epoch that this request read before",
+                hint="the owner's device hands it over when it unlocks the user cloud",
+                status=409,
+            )
+        at_hand = cloud.keys.epochs.keys() if epochs is None else set(epochs)
+        needed = {
+            line.epoch
+            for stream in plan.inputs
+            for line in catalogue.select(cloud.journal, stream, plan.from_ms, plan.to_ms, until)
+        }
+        tables = {
             stream: segments.read(
-                parts(cloud, stream, plan.from_ms, plan.to_ms, until),
+                parts(cloud, stream, plan.from_ms, plan.to_ms, until, epochs),
                 cloud.owner,
                 stream,
                 columns,
@@ -51,3 +80,4 @@ def read(cloud: Cloud, plan: ReadPlan, until: int | None = None) -> dict[str, pa
             )
             for stream, columns in plan.inputs.items()
         }
+        return Found(tables, tuple(sorted(needed - at_hand)))

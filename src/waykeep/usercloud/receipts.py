@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 
 import msgspec
-import pyarrow as pa
 
 from waykeep.authority import dsse
 from waykeep.authority.approvals import ReadPlan
@@ -15,8 +14,8 @@ from waykeep.formats import results
 from waykeep.formats.ids import Digest, b64, sha256
 from waykeep.formats.messages import Value
 from waykeep.formats.wire import encode_json
-from waykeep.usercloud import reading
 from waykeep.usercloud.cloud import Cloud
+from waykeep.usercloud.reading import Found
 
 SALT_BYTES = 16
 
@@ -37,7 +36,7 @@ def done(
     algorithm: Digest,
     parameters: dict[str, Value],
     plan: ReadPlan,
-    tables: dict[str, pa.Table],
+    found: Found,
     rows: list[results.Row],
     measured: dict[str, str],
     time_ms: int,
@@ -45,7 +44,7 @@ def done(
     """The signed receipt of a run under an approval or grant.
 
     Args:
-        tables: What was read, per stream. measured: The measurements of all code involved, by part.
+        found: What was read. measured: The measurements of all code involved, by part.
     """
     salt = secrets.token_bytes(SALT_BYTES)
     receipt = Receipt(
@@ -58,11 +57,11 @@ def done(
         inputs=plan.inputs,
         from_ms=plan.from_ms,
         to_ms=plan.to_ms,
-        rows_in={stream: found.num_rows for stream, found in tables.items()},
+        rows_in={stream: table.num_rows for stream, table in found.tables.items()},
         rows_out=len(rows),
         result=sha256(salt + results.result_digest_bytes(rows)),
         time_ms=time_ms,
         measurements=measured,
-        epochs_missing=reading.missing_epochs(cloud, tuple(plan.inputs), plan.from_ms, plan.to_ms),
+        epochs_missing=found.epochs_missing,
     )
     return Done(rows, receipt, dsse.sign(RECEIPT_TYPE, encode_json(receipt), cloud.state_key), b64(salt))

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 
+import anyio
 import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,6 +29,7 @@ from waykeep.usercloud.sleeping import Bed
 from waykeep.usercloud.spends import Spender
 from waykeep.usercloud.uploads import accept, accept_left
 
+SPENDS_AT_ONCE = 8
 _MILLIS = re.compile(r"[0-9]{1,13}")
 
 
@@ -37,6 +39,8 @@ class Routes:
     def __init__(self, server: AttestedServer, cloud: Cloud, runner: Runner, spender: Spender, bed: Bed) -> None:
         self._server, self._cloud, self._runner, self._spender, self._bed = server, cloud, runner, spender, bed
         self.on_suspend: Callable[[], None] = lambda: None
+        # A slow witness, or many holders, leave threads for the owner.
+        self._spending = anyio.CapacityLimiter(SPENDS_AT_ONCE)
 
     def all(self) -> list[Route]:
         return [
@@ -106,7 +110,7 @@ class Routes:
         asked = decode_json(body, Spend, what="a spend request")
         entry = log.entries[asked.grant - 1][1].body if 1 <= asked.grant <= len(log.entries) else None
         holder = self._server.verify(request, body, {entry.holder} if isinstance(entry, Granted) else set())
-        return json(await anyio.to_thread.run_sync(self._spender.spend, asked, holder))
+        return json(await anyio.to_thread.run_sync(self._spender.spend, asked, holder, limiter=self._spending))
 
     async def suspend(self, request: Request) -> Response:
         """Write down what waking needs, answer, and end."""
@@ -124,6 +128,7 @@ class Routes:
             raise UserCloudError("window-malformed", "found no window of time (from_ms, to_ms) in the request")
         plan = own_reading(stream, int(window[0]), int(window[1]))
         found = await anyio.to_thread.run_sync(reading.read, self._cloud, plan)
-        missing = reading.missing_epochs(self._cloud, tuple(plan.inputs), plan.from_ms, plan.to_ms)
-        headers = {"waykeep-epochs-missing": ",".join(map(str, missing))}
-        return Response(table.to_parquet(found[stream]), media_type="application/vnd.apache.parquet", headers=headers)
+        headers = {"waykeep-epochs-missing": ",".join(map(str, found.epochs_missing))}
+        return Response(
+            table.to_parquet(found.tables[stream]), media_type="application/vnd.apache.parquet", headers=headers
+        )

@@ -59,10 +59,12 @@ class Runner:
         parameters = results.check_parameters(bundle.manifest, asked.parameters)
         plan = authorize(log, asked, parameters)
         watch.lap("authorize")
-        tables = reading.read(cloud, plan)
+        found = reading.read(cloud, plan)
         watch.lap("read")
-        rows, measured = self._computer.compute(bundle, parameters, tables, cloud.keys.trust, asked.time_ms, watch)
-        made = done(cloud, log, asked.run_id, asked.digest, parameters, plan, tables, rows, measured, asked.time_ms)
+        rows, measured = self._computer.compute(
+            bundle, parameters, found.tables, cloud.keys.trust, asked.time_ms, watch
+        )
+        made = done(cloud, log, asked.run_id, asked.digest, parameters, plan, found, rows, measured, asked.time_ms)
         stored = self._store(plan, bundle, rows) if plan.store_as else None
         name = f"{bundle.manifest.name} {bundle.manifest.version}"
         head = self._record(

@@ -40,6 +40,7 @@ class Bed:
     def __init__(self, cloud: Cloud, unsealer: Unsealer, node: str, measurement: str) -> None:
         self._cloud, self._unsealer, self._node, self._measurement = cloud, unsealer, node, measurement
         self._handed: bytes | None = None
+        self._forgotten = False
         self._head: Head | None = None
 
     def seal(self, *, asleep: bool = False) -> bool:
@@ -51,7 +52,7 @@ class Bed:
         cloud = self._cloud
         with cloud.lock:
             log, handed = cloud.log, cloud.keys.handed
-            if not log.signs_now(cloud.state_key.public):
+            if self._forgotten or not log.signs_now(cloud.state_key.public):
                 return False
             content = _content(handed, log.nodes)
             if content == self._handed and (not asleep or cloud.journal.head == self._head):
@@ -80,11 +81,11 @@ class Bed:
         """
         cloud = self._cloud
         with cloud.lock:
-            cloud.snapshot()
             if forget:
+                self._forgotten = True
                 sealed.keep_only(cloud.store, cloud.owner, ())
-                self._handed = None
                 return Suspended(cloud.journal.head, False)
+            cloud.snapshot()
             return Suspended(cloud.journal.head, self.seal(asleep=True))
 
     def wake(self) -> bool:

@@ -53,12 +53,10 @@ class Spender:
     def _run(self, log: OwnerState, grant: Granted, debited: Debited, bundle: Bundle, time_ms: int) -> SpendResult:
         cloud, plan, watch = self._cloud, granted_reading(grant, debited), Watch()
         until = debited.read_to
-        tables = reading.read(cloud, plan, -1 if until is None else until.number)
+        found = reading.read(cloud, plan, -1 if until is None else until.number, debited.epochs)
         parameters = debited.parameters
-        rows, measured = self._computer.compute(bundle, parameters, tables, cloud.keys.trust, time_ms, watch)
-        made = done(
-            cloud, log, debited.request_id, debited.algorithm, parameters, plan, tables, rows, measured, time_ms
-        )
+        rows, measured = self._computer.compute(bundle, parameters, found.tables, cloud.keys.trust, time_ms, watch)
+        made = done(cloud, log, debited.request_id, debited.algorithm, parameters, plan, found, rows, measured, time_ms)
         name = f"{bundle.manifest.name} {bundle.manifest.version}"
         rows_in = made.receipt.rows_in
         cloud.record_outcome(Spent(debited.request_id, name, rows_in, len(rows), time_ms, made.envelope.decode()))

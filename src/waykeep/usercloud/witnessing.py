@@ -8,7 +8,7 @@ from collections.abc import Callable
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.witnessing import AdvanceJournal, Answer, Held
 from waykeep.channel.witness import WitnessClient
-from waykeep.errors import WitnessError
+from waykeep.errors import VaultError, WitnessError
 from waykeep.formats.messages import Head
 from waykeep.usercloud.cloud import Cloud
 
@@ -51,15 +51,15 @@ class Witnessing:
             if self._last is not None:
                 number, covered, answer = self._last
                 # Asked after this record was durable, by a thread that waited for the same turn.
-                if number > before and covered.number >= head.number and answer.held.owner == log.head:
+                if number > before and self._includes(covered, head) and answer.held.owner == log.head:
                     return answer.time_ms
             self._asked += 1
             held = self._held or self._stand(log).held
             try:
-                return self._advance(log, held)
+                return self._advance(log, held, head)
             except WitnessError:
                 # It holds something else than when it was last asked: the owner's entry, or an advance of another copy.
-                return self._advance(log, self._stand(log).held)
+                return self._advance(log, self._stand(log).held, head)
 
     def _stand(self, log: OwnerState) -> Answer:
         self._held = None
@@ -68,8 +68,19 @@ class Witnessing:
         self._held = answer.held
         return answer
 
-    def _advance(self, log: OwnerState, held: Held) -> int:
+    def _includes(self, newest: Head, head: Head) -> bool:
+        """Whether ``head`` lies on the journal at hand, and not after ``newest``."""
+        return newest.number >= head.number and self._cloud.journal.digest_at(head.number) == head.digest
+
+    def _advance(self, log: OwnerState, held: Held, head: Head) -> int:
         newest, number = self._cloud.newest(), self._asked
+        if not self._includes(newest, head):
+            raise VaultError(
+                "journal-forked",
+                f"found a journal without record {head.number}, which was durable before",
+                hint="the host lost or withholds records, or shows another journal",
+                status=409,
+            )
         self._held = None
         action = AdvanceJournal(held.journal, newest, log.head)
         answer = self._connected(log).ask(action, self._cloud.state_key)
@@ -80,7 +91,9 @@ class Witnessing:
         pseudonym, named = log.pseudonym(), log.witness
         if named is None:
             raise AssertionError("an owner without a witness has no pseudonym")
-        if self._client is None or (self._client.key, self._client.url) != (named.key, named.url):
+        if self._client is None or (
+            (self._client.key, self._client.url, self._client.pseudonym) != (named.key, named.url, pseudonym)
+        ):
             if self._client is not None:
                 self._client.close()
             self._client = WitnessClient(named.url, named.key, pseudonym)

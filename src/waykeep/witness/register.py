@@ -136,6 +136,9 @@ class SqliteRegister:
                 "UPDATE pseudonyms SET control = ?, next_control = ?, held = ?, closed = ? WHERE pseudonym = ?",
                 (*_columns(after), asked.pseudonym),
             )
+            if row.retired - after.retired:
+                self._db.execute("DELETE FROM retired WHERE pseudonym = ?", (asked.pseudonym,))
+                row = msgspec.structs.replace(row, retired=frozenset())
             new = after.retired - row.retired
             if new:
                 self._db.executemany("INSERT INTO retired VALUES (?, ?)", [(asked.pseudonym, key) for key in new])

@@ -18,8 +18,8 @@ A refused request changes nothing. A *retry* asks for what is held already: it i
 10. ``witness-resume``: A resume replaces the journal head that is held, and its count is one more than that held. It
     is a retry if journal head, owner head and count are those that it asks for. Its owner head follows 8 and 9.
 11. ``witness-rotate``: A rotation's control key and salt open the commitment that is held, and both the key and the
-    next commitment are new. It retires every state key, clears the successor, keeps the journal head. It is a retry
-    while all is still as it left it.
+    next commitment are new. It retires every state key, clears the successor and those retired before, sets the count
+    of resumes if it names one, keeps the journal head. It is a retry while all is still as it left it.
 12. A control key that is replaced signs nothing more; the commitment to the next one stays. What is or was a state
     key never becomes one (``witness-state-key``).
 13. ``witness-limit``: At most `MAX_STATE_KEYS` keys are named, and at most `MAX_KEYS` are or were. What retires named
@@ -127,6 +127,7 @@ def _rotate(row: Row, action: Rotate, signer: PublicKey) -> Row:
         held,
         owner=action.owner_head,
         epoch=action.epoch or held.epoch,
+        resumes=held.resumes if action.resumes is None else action.resumes,
         state_keys=(),
         successor=None,
     )
@@ -140,7 +141,8 @@ def _rotate(row: Row, action: Rotate, signer: PublicKey) -> Row:
             hint="only the secret on the owner's newest rotating paper rotates",
             status=403,
         )
-    return Row(action.control, action.next_control, after, row.retired | set(held.state_keys))
+    # What was retired before could be named by the old control key alone.
+    return Row(action.control, action.next_control, after, frozenset(held.state_keys))
 
 
 def _advance_journal(row: Row, action: AdvanceJournal, signer: PublicKey) -> Row:

@@ -80,6 +80,8 @@ def the_thief(owner: Owner) -> list[tuple[Body, SigningKey]]:
         (DeviceAdded(THIEF.public, "new laptop"), owner.authority),
         (Withdrawn(9), THIEF),
         (Withdrawn(10), THIEF),
+        (StateKeyRetired(owner.state_key.public), THIEF),
+        (NodeWithdrawn(RECIPIENT), THIEF),
         (KeyRevoked(owner.device.public), owner.authority),
         (KeyRevoked(owner.phone.public), owner.authority),
         (WriterAdded(THIEFS_PHONE.public, "new phone", "signed"), owner.authority),
@@ -87,9 +89,7 @@ def the_thief(owner: Owner) -> list[tuple[Body, SigningKey]]:
         (EpochOpened(2, sha256(b"the thief's"), RECIPIENT), owner.authority),
         (a_grant(holder=THIEF.public), THIEF),
         (an_approval(store_as=""), THIEF),
-        (NodeWithdrawn(RECIPIENT), THIEF),
         (StateKeyNamed(THIEFS_STATE.public), THIEF),
-        (StateKeyRetired(owner.state_key.public), THIEF),
         (owner.witness(OTHER_WITNESS, a_close(owner, OTHER_WITNESS.public).decode()), owner.authority),
         (Resumed(None, None), THIEF),
         (WitnessWaived(WAIVER), owner.authority),
@@ -130,11 +130,11 @@ def test_grants_from_before_are_used_up_and_those_of_the_thief_void() -> None:
     assert state.grants == {}
     assert state.ended == {
         10: Ended("grant-used-up", number),
-        19: Ended("grant-void", number),
-        20: Ended("grant-void", number),
+        21: Ended("grant-void", number),
+        22: Ended("grant-void", number),
     }
     with refused("log-unknown"):
-        owner.add(Withdrawn(19))
+        owner.add(Withdrawn(21))
 
 
 def test_no_epoch_number_is_used_again() -> None:
@@ -149,7 +149,7 @@ def test_no_epoch_number_is_used_again() -> None:
 def test_no_state_key_is_left_and_those_of_the_thief_are_void() -> None:
     owner = robbed()
     state = owner.rotate(THEFT)
-    named, retired = THEFT + 11, THEFT + 12
+    named, retired = THEFT + 12, THEFT + 3
     assert state.state_keys == {
         owner.state_key.public: Named(6, retired),
         THIEFS_STATE.public: Named(named, state.rotated, void=True),
@@ -221,6 +221,21 @@ def test_the_revocation_of_a_device_uses_up_every_grant_and_that_of_a_writer_non
     assert 10 in owner.state.grants
     state = owner.add(KeyRevoked(owner.device.public), owner.authority)
     assert (state.grants, state.ended) == ({}, {10: Ended("grant-used-up", state.head.number)})
+
+
+def test_the_revocation_of_a_device_retires_every_state_key_however_many_a_thief_named() -> None:
+    owner = before_the_theft()
+    for at in range(20):
+        owner.add(StateKeyNamed(key(f"thief's {at}").public))
+    state = owner.add(KeyRevoked(owner.device.public), owner.authority)
+    assert not any(state.signs_now(k) for k in state.state_keys)
+    assert owner.add(StateKeyNamed(key("the new one").public), owner.authority).signs_now(key("the new one").public)
+
+
+def test_a_node_that_is_withdrawn_takes_every_state_key_with_it() -> None:
+    """It holds one in a sealed state."""
+    state = before_the_theft().add(NodeWithdrawn(RECIPIENT))
+    assert not any(state.signs_now(k) for k in state.state_keys)
 
 
 # -- again and again ---------------------------------------------------------------------------------------------------

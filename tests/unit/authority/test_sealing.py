@@ -112,6 +112,13 @@ def test_sealed_malformed_when_it_is_too_large() -> None:
         opened(agefile.seal(bytes(MAX_SEALED), [NODE_RECIPIENT]))
 
 
+def test_sealed_malformed_when_its_state_key_is_none() -> None:
+    for changes in ({"state_key": b"\x07" * 31}, {"state_key": b""}, {"log_secrets": ()}):
+        payload = encode_json(msgspec.structs.replace(STATE, **changes))
+        with refused("sealed-malformed", AuthorityError):
+            sealing.open_payload(Sealed(SEALED.header, payload))
+
+
 def test_sealed_too_large_rather_than_never_opened() -> None:
     huge = msgspec.structs.replace(STATE, epochs={"1": "x" * MAX_SEALED})
     with refused("sealed-too-large", AuthorityError):

@@ -39,10 +39,11 @@ def test_nothing_waits_at_first(pending: Pending, folder: Folder) -> None:
 
 
 def test_what_waits_is_kept_in_order_with_what_was_seen(pending: Pending, folder: Folder) -> None:
-    for after, body in enumerate((FIRST, SECOND, THIRD), 4):
+    wanted: list[Body] = [FIRST, SECOND, THIRD]
+    for after, body in enumerate(wanted, 4):
         pending.add(body, after)
     again = Pending(folder, SECRET).items()
-    assert [item.body for _, item in again] == [FIRST, SECOND, THIRD]
+    assert [item.body for _, item in again] == wanted
     assert [item.after for _, item in again] == [4, 5, 6]
 
 

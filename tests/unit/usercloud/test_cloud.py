@@ -14,7 +14,7 @@ from waykeep.attestation.appraisal import ReferenceValues
 from waykeep.authority import dsse
 from waykeep.authority.approvals import ReadPlan
 from waykeep.authority.records import HEAD_TYPE, JournalHead
-from waykeep.authority.statements import StateKeyNamed
+from waykeep.authority.statements import NodeApproved, StateKeyNamed
 from waykeep.channel.trust import Trust
 from waykeep.device import owner
 from waykeep.device.trusting import default_policy
@@ -77,7 +77,7 @@ class House:
 
     def read(self, cloud: Cloud, *columns: str) -> list[dict[str, object]]:
         plan = ReadPlan(0, {"battery": columns}, NOW_MS, NOW_MS + 10_000, "")
-        return reading.read(cloud, plan)["battery"].to_pylist()
+        return reading.read(cloud, plan).tables["battery"].to_pylist()
 
 
 @pytest.fixture
@@ -212,7 +212,10 @@ def test_a_segment_whose_epoch_was_not_handed_over(house: House) -> None:
     none = msgspec.structs.replace(ASKED, epochs={})
     other.unlock(none, other.look(none))
     assert house.read(other) == []
-    assert reading.missing_epochs(other, ("battery",), NOW_MS, NOW_MS + 1) == (1,)
+    plan = ReadPlan(0, {"battery": ()}, NOW_MS, NOW_MS + 1, "")
+    assert reading.read(other, plan).epochs_missing == (1,)
+    with refused("epoch-locked", "user-cloud"):
+        reading.read(other, plan, epochs=(1,))
     assert other.status().epochs_missing == (1,)
     assert accept(other, (house.upload("b"),)).outcome == {"b": "age-not-ours"}
 
@@ -272,3 +275,14 @@ def test_derived_segments_that_no_record_names_are_swept_away(house: House) -> N
         derived.put(house.store, LOG.owner, "orphan", b"other")
     house.unlocked()
     assert sorted(os.listdir(house.segments)) == ["noise", "recorded", "uploaded"]
+
+
+def test_unlock_outdated_by_what_was_read_meanwhile(house: House) -> None:
+    cloud = house.unlocked()
+    before = cloud.log
+    house.put_entry(
+        owner.entry_after(LOG.owner, house.head, NOW_MS, NodeApproved(agefile.generate()[1], "a"), SECRETS.device_key)
+    )
+    cloud.refresh()
+    with refused("unlock-outdated", "user-cloud"):
+        cloud.unlock(ASKED, before)
