@@ -213,7 +213,9 @@ class Life:
         """The JSON document that the verb printed, after what it said beside it."""
         lines = self.said.splitlines(keepends=True)
         begin = next(n for n, line in enumerate(lines) if line[0] in "{[")
-        return json.loads("".join(lines[begin:]))
+        # A warning before it is a document of one line.
+        documents = [line for line in lines[begin:] if not line.startswith('{"warning"')]
+        return json.loads("".join(documents))
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
