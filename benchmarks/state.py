@@ -9,7 +9,6 @@ against a witness process on loopback.
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import tempfile
 import time
@@ -30,7 +29,6 @@ from waykeep.device.profile import Folder, Profile
 from waykeep.device.trusting import default_policy
 from waykeep.formats.messages import Status
 from waykeep.formats.wire import decode_json
-from waykeep.host.supervisor import Supervisor
 from waykeep.supervisor.measure import reference_values
 
 ROUNDS = 15
@@ -116,6 +114,6 @@ def _wake(stage: Stage, device: Account, records: int) -> tuple[float, float, fl
         client.request("GET", "/v1/rows?stream=location&from_ms=1500000000000&to_ms=1500086400000")
         read = time.perf_counter()
         client.request("POST", "/v1/suspend", b"{}")
-    while device.owner in asyncio.run(Supervisor(stage.socket).clouds()).owners:
+    while device.owner in stage.clouds():
         time.sleep(0.002)
     return (woken - start) * 1000, (said - woken) * 1000, (read - said) * 1000

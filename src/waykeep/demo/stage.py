@@ -17,6 +17,9 @@ from types import TracebackType
 import httpx
 
 from waykeep.errors import HostError, SupervisorError
+from waykeep.formats.frames import Clouds, ListClouds
+from waykeep.formats.ids import OwnerId
+from waykeep.formats.wire import decode_frame, encode_frame, frame_length
 
 START_S = 60.0
 
@@ -144,6 +147,14 @@ class Stage:
             probe.connect(str(self.socket))
             return True
         return False
+
+    def clouds(self) -> tuple[OwnerId, ...]:
+        """Owners whose user clouds run, as the supervisor knows it."""
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self.socket))
+            asking.sendall(encode_frame(ListClouds()))
+            with asking.makefile("rb") as answer:
+                return decode_frame(answer.read(frame_length(answer.read(4))), Clouds).owners
 
     def stop_host(self) -> None:
         """End the host alone."""

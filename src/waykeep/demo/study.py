@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
-import socket
 import time
 from pathlib import Path
 
@@ -79,7 +77,7 @@ class Study:
         device, watch = self._person.device, time.perf_counter()
         address = device.host.cloud()
         device.suspend()
-        _until_ended(address)
+        self._until_ended()
         detail = "What it needs to wake is sealed to the key of the node that its owner approved; its process is gone."
         self._show.step(9, "user cloud", True, "sleeps", detail, (time.perf_counter() - watch) * 1000)
         return address
@@ -149,10 +147,9 @@ class Study:
     def _put_to_sleep(self) -> None:
         """Without unlocking it: an old one would be noticed by the device at once, which is not the point here."""
         device = self._person.device
-        address = device.host.cloud()
         with reach(device.host, device.owner, device.profile.trust, now_ms, device.signer) as client:
             suspend(client, forget=False)
-        _until_ended(address)
+        self._until_ended()
 
     def _show_store(self, copy: Path) -> None:
         for room in ROOMS:
@@ -161,16 +158,10 @@ class Study:
             for path in (copy / room).iterdir():
                 shutil.copy2(path, self._home / room / path.name)
 
-
-def _until_ended(address: Address) -> None:
-    """Until nothing listens there any more. Raises: DeviceError: ``demo-failed``."""
-    deadline = time.monotonic() + ENDED_S
-    while time.monotonic() < deadline:
-        with contextlib.suppress(TimeoutError), socket.socket() as probe:
-            probe.settimeout(1)
-            try:
-                probe.connect((address.host, address.port))
-            except ConnectionRefusedError:
-                return
-        time.sleep(0.01)
-    raise DeviceError("demo-failed", "the user cloud did not end")
+    def _until_ended(self) -> None:
+        """Until its process is gone. Raises: DeviceError: ``demo-failed``."""
+        deadline = time.monotonic() + ENDED_S
+        while self._person.device.owner in self._stage.clouds():
+            if time.monotonic() > deadline:
+                raise DeviceError("demo-failed", "the user cloud did not end")
+            time.sleep(0.01)
