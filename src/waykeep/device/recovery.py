@@ -21,7 +21,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from waykeep.authority import access, dsse, ownerlog
+from waykeep.authority import dsse, ownerlog
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import (
     KEY_LIST_TYPE,
@@ -244,16 +244,15 @@ def _turn(account: Account, staged: Staged) -> Recovered:
 
 
 def _give_up(host: HostClient, secrets: Secrets, folder: Folder, log: OwnerState) -> NoReturn:
-    """The log holds a rotation by this paper: have the host say again what it said before, and keep nothing."""
-    names = host.names("access")
-    inception, number = host.get("access", names[0]) or b"", int(names[-1]) + 1
-    for name in reversed(names[1:]):
-        listed = access.key_list(secrets.owner, inception, host.get("access", name) or b"", int(name))
-        if secrets.device_key.public not in listed.devices:
-            pending = len(listed.rotations) > len(log.rotations)
-            again = encode_json(msgspec.structs.replace(listed, number=number, pending=pending))
-            host.put_key_list(number, dsse.sign(KEY_LIST_TYPE, again, secrets.authority_key))
-            break
+    """The log holds a rotation by this paper: have the host list what the log says, and keep nothing.
+
+    Not what it listed before: that may be of another try, with a rotation that no log holds.
+    """
+    number, authority = int(host.names("access")[-1]) + 1, secrets.authority_key
+    if log.authority == authority.public:
+        callers = tuple(dict.fromkeys(grant.holder for grant in log.grants.values()))
+        said = KeyList(log.owner, number, tuple(log.devices), tuple(log.writers), callers, log.rotations)
+        host.put_key_list(number, dsse.sign(KEY_LIST_TYPE, encode_json(said), authority))
     _forget(folder)
     raise _used()
 
