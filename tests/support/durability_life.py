@@ -210,12 +210,12 @@ class Life:
         return self._output.read_text()
 
     def answer(self) -> Any:
-        """The JSON document that the verb printed, after what it said beside it."""
+        """The JSON document that the verb printed, after what it said beside it; an error may follow it."""
         lines = self.said.splitlines(keepends=True)
         begin = next(n for n, line in enumerate(lines) if line[0] in "{[")
         # A warning before it is a document of one line.
         documents = [line for line in lines[begin:] if not line.startswith('{"warning"')]
-        return json.loads("".join(documents))
+        return json.JSONDecoder().raw_decode("".join(documents))[0]
 
     # -- what there is -------------------------------------------------------------------------------------------------
 
