@@ -25,6 +25,7 @@ from waykeep.attestation.appraisal import AttestationResult, Expectation
 from waykeep.attestation.claims import NONCE_BYTES
 from waykeep.authority import requests
 from waykeep.authority.keys import SigningKey
+from waykeep.channel.exchange import TooLarge, bounded
 from waykeep.channel.tls import client_context
 from waykeep.channel.trust import Trust
 from waykeep.errors import AttestationError, ChannelError
@@ -129,9 +130,11 @@ class AttestedClient:
             with self._pool.stream(
                 method, self._base + path, headers=headers, content=body or None, extensions={"timeout": self._timeout}
             ) as response:
-                answer = _bounded(response.iter_stream(), limit)
+                answer = bounded(response.iter_stream(), limit)
                 status = response.status
                 found = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+        except TooLarge:
+            raise ChannelError("answer-too-large", f"found an answer over {limit} bytes", status=502) from None
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
             raise ChannelError(
                 "unreachable",
@@ -161,16 +164,6 @@ def _origin(address: Address) -> str:
         with contextlib.suppress(ValueError):
             return f"https://[{IPv6Address(address.host)}]:{address.port}"
     raise ChannelError("address-malformed", "found an address that is neither a name nor a number", status=502)
-
-
-def _bounded(chunks: Iterable[bytes], limit: int) -> bytes:
-    parts, size = [], 0
-    for chunk in chunks:
-        size += len(chunk)
-        if size > limit:
-            raise ChannelError("answer-too-large", f"found an answer over {limit} bytes", status=502)
-        parts.append(chunk)
-    return b"".join(parts)
 
 
 class _Backend(httpcore.NetworkBackend):

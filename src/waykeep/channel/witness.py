@@ -9,19 +9,15 @@ from __future__ import annotations
 import secrets
 from types import TracebackType
 
-import httpcore
-
 from waykeep.authority import witnessing
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.witnessing import NONCE_BYTES, Action, Answer, Read
-from waykeep.channel.deadline import Deadline
+from waykeep.channel.exchange import Exchanges, TooLarge, Unanswered
 from waykeep.errors import ChannelError
 from waykeep.formats import problem
 from waykeep.formats.ids import Digest, PublicKey, b64
 from waykeep.formats.wire import encode_json
 
-_UNREACHABLE = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError)
-_NO_ADDRESS = (httpcore.UnsupportedProtocol, ValueError, TypeError)
 MAX_ANSWER = 65536
 
 
@@ -35,12 +31,10 @@ class WitnessClient:
     def __init__(self, url: str, key: PublicKey, pseudonym: Digest, *, timeout_s: float = 5.0) -> None:
         self.key, self.pseudonym = key, pseudonym
         self.url = url
-        self._deadline, self._total_s = Deadline(), 3 * timeout_s
-        self._pool = httpcore.ConnectionPool(max_connections=1, retries=1, network_backend=self._deadline)
-        self._timeout = {"timeout": dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)}
+        self._http = Exchanges(step_s=timeout_s, total_s=3 * timeout_s)
 
     def close(self) -> None:
-        self._pool.close()
+        self._http.close()
 
     def __enter__(self) -> WitnessClient:
         return self
@@ -73,23 +67,15 @@ class WitnessClient:
         return witnessing.open_answer(body, [self.key], self.pseudonym, nonce, envelope), body
 
     def _post(self, path: str, content: bytes) -> bytes:
-        self._deadline.within(self._total_s)
         headers = [("content-type", "application/json")]
         try:
-            with self._pool.stream(
-                "POST", self.url.rstrip("/") + path, headers=headers, content=content, extensions=self._timeout
-            ) as response:
-                parts, size = [], 0
-                for part in response.iter_stream():
-                    size += len(part)
-                    if size > MAX_ANSWER:
-                        raise ChannelError("witness-answer-too-large", f"found an answer over {MAX_ANSWER} bytes")
-                    parts.append(part)
-                body, status = b"".join(parts), response.status
-        except (*_UNREACHABLE, *_NO_ADDRESS) as error:
+            status, body = self._http.exchange("POST", self.url.rstrip("/") + path, headers, content, limit=MAX_ANSWER)
+        except TooLarge:
+            raise ChannelError("witness-answer-too-large", f"found an answer over {MAX_ANSWER} bytes") from None
+        except Unanswered as error:
             raise ChannelError(
                 "witness-unreachable",
-                f"found no answer of the witness ({type(error).__name__})",
+                f"found no answer of the witness ({error})",
                 hint="nothing is done for others without it; your own reads and runs work. Ask its operator",
                 status=502,
             ) from None

@@ -14,12 +14,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-import httpx
-
+from waykeep.channel.exchange import Exchanges, Unanswered
 from waykeep.errors import HostError, SupervisorError
 from waykeep.formats.frames import Clouds, ListClouds
 from waykeep.formats.ids import OwnerId
-from waykeep.formats.wire import decode_frame, encode_frame, frame_length
+from waykeep.formats.wire import MIB, decode_frame, encode_frame, frame_length
 
 START_S = 60.0
 
@@ -193,10 +192,13 @@ def free_port() -> int:
 
 def answers(url: str) -> bool:
     """Whether a URL answers 200."""
+    http = Exchanges(step_s=5, total_s=5)
     try:
-        return httpx.get(url, trust_env=False, timeout=5).status_code == 200
-    except httpx.TransportError:
+        return http.exchange("GET", url, limit=MIB)[0] == 200
+    except Unanswered:
         return False
+    finally:
+        http.close()
 
 
 def _until(ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> bool:

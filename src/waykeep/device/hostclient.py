@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-import httpx
-
 from waykeep.authority import requests
 from waykeep.authority.keys import SigningKey
+from waykeep.channel.exchange import Exchanges, TooLarge, Unanswered
 from waykeep.errors import HostError, WaykeepError
 from waykeep.formats import problem
 from waykeep.formats.ids import Digest, OwnerId
@@ -19,6 +18,8 @@ from waykeep.formats.wire import MIB, decode_json
 
 MAX_OBJECT = 32 * MIB
 MAX_NAMES = 1_000_000
+STEP_S, TOTAL_S = 60.0, 600.0
+"""How long to wait for each step of an answer, and for all of it, in seconds."""
 
 
 class HostClient:
@@ -30,8 +31,7 @@ class HostClient:
 
     def __init__(self, url: str, owner: OwnerId | None = None, key: SigningKey | None = None) -> None:
         self._url, self._owner, self._key = url.rstrip("/"), owner, key
-        # Neither proxies nor keys from the environment: what is not passed in is not used.
-        self._http = httpx.Client(trust_env=False, timeout=60.0, follow_redirects=False)
+        self._http = Exchanges(step_s=STEP_S, total_s=TOTAL_S)
 
     def close(self) -> None:
         self._http.close()
@@ -91,18 +91,13 @@ class HostClient:
         if signed and self._key is not None:
             headers = requests.sign(requests.Request(method, url, {}, body), self._key)
         try:
-            with self._http.stream(method, url, headers=headers, content=body or None) as response:
-                parts, size = [], 0
-                for part in response.iter_bytes():
-                    size += len(part)
-                    if size > MAX_OBJECT:
-                        raise HostError("host-answer-too-large", f"found an answer over {MAX_OBJECT} bytes", status=502)
-                    parts.append(part)
-                answer, status = b"".join(parts), response.status_code
-        except (httpx.RequestError, httpx.InvalidURL) as error:  # also an answer that cannot be decompressed
+            status, answer = self._http.exchange(method, url, headers.items(), body, limit=MAX_OBJECT)
+        except TooLarge:
+            raise HostError("host-answer-too-large", f"found an answer over {MAX_OBJECT} bytes", status=502) from None
+        except Unanswered as error:
             raise HostError(
                 "host-unreachable",
-                f"found no answer of the host ({type(error).__name__})",
+                f"found no answer of the host ({error})",
                 hint="is it running, and is its address right?",
                 status=502,
             ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import httpcore
 import msgspec
 
 from waykeep.authority.journal import JournalState
@@ -12,6 +11,7 @@ from waykeep.authority.keys import key_digest
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import WAIVER, WitnessNamed, WitnessWaived
 from waykeep.authority.witnessing import Close, Held, Register
+from waykeep.channel.exchange import Exchanges, TooLarge, Unanswered
 from waykeep.channel.witness import WitnessClient
 from waykeep.device import journals
 from waykeep.device.account import Account
@@ -39,28 +39,21 @@ def key_of(url: str, expected: str = "") -> PublicKey:
     wanted = parse_public_key(expected) if expected else None
     if len(url) > 256:
         raise DeviceError("witness-url-malformed", "found a witness's address over 256 characters")
-    times = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
+    malformed = DeviceError(
+        "witness-url-malformed", "found an address at which no witness answers", hint="such as http://127.0.0.1:8471"
+    )
+    http = Exchanges(step_s=TIMEOUT_S, total_s=TIMEOUT_S)
     try:
-        with (
-            httpcore.ConnectionPool(max_connections=1) as pool,
-            pool.stream("GET", url.rstrip("/") + "/v1/key", extensions={"timeout": times}) as response,
-        ):
-            body = b""
-            for part in response.iter_stream():
-                body += part
-                if len(body) > MAX_KEY_ANSWER:
-                    break
+        _, body = http.exchange("GET", url.rstrip("/") + "/v1/key", limit=MAX_KEY_ANSWER)
         found = parse_public_key(decode_json(body, _Key, limit=MAX_KEY_ANSWER, what="a witness's key").key)
-    except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError) as error:
-        raise ChannelError(
-            "witness-unreachable", f"found no witness at this address ({type(error).__name__})", status=502
-        ) from None
-    except (httpcore.UnsupportedProtocol, FormatError, ValueError, TypeError):
-        raise DeviceError(
-            "witness-url-malformed",
-            "found an address at which no witness answers",
-            hint="such as http://127.0.0.1:8471",
-        ) from None
+    except Unanswered as error:
+        if error.address:
+            raise malformed from None
+        raise ChannelError("witness-unreachable", f"found no witness at this address ({error})", status=502) from None
+    except (TooLarge, FormatError):
+        raise malformed from None
+    finally:
+        http.close()
     if wanted is not None and found != wanted:
         raise DeviceError(
             "witness-key-mismatch",

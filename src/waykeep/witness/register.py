@@ -106,6 +106,10 @@ class SqliteRegister:
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE;{_SCHEMA}PRAGMA user_version={VERSION};COMMIT;")
 
+    def never_wait(self) -> None:
+        """From now on a database that another process holds is an error at once (``SQLITE_BUSY``)."""
+        self._db.execute("PRAGMA busy_timeout=0")
+
     # -- a transaction; sqlite3.Error from any of these means that nothing of it was taken -----------------------------
 
     def begin(self, *, writing: bool = True) -> None:

@@ -23,7 +23,7 @@ COUNT = 20
 
 @pytest.fixture
 def register(tmp_path: Path) -> Iterator[SqliteRegister]:
-    found = SqliteRegister(tmp_path, busy_s=0.05)
+    found = SqliteRegister(tmp_path)
     found.admit([str(number) for number in range(COUNT)])
     yield found
     found.close()
@@ -91,11 +91,41 @@ def test_witness_store_for_all_of_a_batch_that_cannot_begin(register: SqliteRegi
 
 async def commit_blocked(register: SqliteRegister, failures: list[str]) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    commits = GroupCommit(register, asyncio.get_running_loop(), failures.append)
+    commits = GroupCommit(register, asyncio.get_running_loop(), failures.append, busy_s=0.05)
     for number in range(3):
         work = registration(number)
         commits.submit(lambda work=work: work(register), outcomes.append)  # type: ignore[misc]
     await commits.close()
+    return outcomes
+
+
+def test_the_loop_goes_on_while_another_process_holds_the_database(register: SqliteRegister, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+    outcomes = asyncio.run(commit_held(register, other))
+    assert [type(outcome) for outcome in outcomes] == [Held] * 2
+    other.close()
+
+
+async def commit_held(register: SqliteRegister, other: sqlite3.Connection) -> list[Outcome]:
+    """What comes of two that arrive while it is held, by somebody who lets go in the same loop."""
+    outcomes, failures, tried = list[Outcome](), list[str](), asyncio.Event()
+    commits = GroupCommit(register, asyncio.get_running_loop(), failures.append)
+    begin = register.begin
+
+    def begins(*, writing: bool = True) -> None:
+        tried.set()
+        begin(writing=writing)
+
+    register.begin = begins  # type: ignore[method-assign] - only to see that it was tried
+    other.execute("BEGIN IMMEDIATE")
+    commits.submit(lambda: registration(0)(register), outcomes.append)
+    await tried.wait()
+    commits.submit(lambda: registration(1)(register), outcomes.append)
+    await asyncio.sleep(0)
+    assert not outcomes
+    other.execute("ROLLBACK")
+    await commits.close()
+    assert not failures
     return outcomes
 
 
