@@ -165,6 +165,10 @@ def on_another_head(person: Person) -> bytes:
     return sealed(person, entry_by(person, beside, person.secrets.device_key))
 
 
+def on_another_head_by_a_stranger(person: Person) -> bytes:
+    return sealed(person, entry_by(person, Head(person.heads()[0].number, sha256(b"another")), STRANGER))
+
+
 def by_a_stranger(person: Person) -> bytes:
     return sealed(person, entry_by(person, person.heads()[0], STRANGER))
 
@@ -190,7 +194,7 @@ def entry_by(person: Person, after: Head, key: SigningKey) -> bytes:
 @pytest.mark.parametrize(
     ("planted", "reason"),
     [
-        (on_another_head, "log-order"),
+        (on_another_head_by_a_stranger, "log-order"),
         (by_a_stranger, "log-signer"),
         (of_another_owner, "log-owner"),
         (for_other_keys, "age-not-ours"),
@@ -207,6 +211,19 @@ def test_something_under_the_next_number_that_is_no_entry(
     (line,) = found.findings
     assert line.rule == "audit-foreign"
     assert line.words == f"Under the number of the next entry, {number}, lies something else ({reason})."
+    assert found.entries == number
+
+
+def test_an_entry_under_the_next_number_that_forks_the_log(kept: Person) -> None:
+    number = kept.heads()[0].number + 1
+    kept.plant(*entry_path(number), on_another_head(kept))
+    found = verified(kept)
+    (line,) = found.findings
+    assert line.rule == "audit-fork"
+    assert (
+        line.words
+        == f"Under the number of the next entry, {number}, lies one that follows another entry than {number - 1}."
+    )
     assert found.entries == number
 
 

@@ -19,9 +19,10 @@ from contextlib import suppress
 
 import msgspec
 
-from waykeep.authority import journal, ownerlog
+from waykeep.authority import dsse, journal, ownerlog
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import Detail, RunDone, SegmentsAccepted, Spent
+from waykeep.authority.statements import OWNER_ENTRY_TYPE
 from waykeep.device import journals
 from waykeep.device.account import Account
 from waykeep.device.chain import beside
@@ -124,8 +125,7 @@ def _walk(
         except (AuthorityError, FormatError) as error:
             found = _beside(account, room, number, take)
             if found is None and room == "owner-log" and account.owner_log.chain.blocked == number:
-                words = f"Under the number of the next {what}, {number}, lies something else ({error.rule})."
-                findings.append(Finding("audit-foreign", words))
+                findings.append(_under_the_next(account, number, data, error))
                 break
             if found is None:
                 findings.append(_bad(what, number, error))
@@ -153,6 +153,20 @@ def _beside(account: Account, room: str, number: int, take: Callable[[bytes], No
             take(data)
             return name
     return None
+
+
+def _under_the_next(account: Account, number: int, data: bytes, error: WaykeepError) -> Finding:
+    if error.rule == "log-order" and _by_a_key_in_force(account, data):
+        words = f"Under the number of the next entry, {number}, lies one that follows another entry than {number - 1}."
+        return Finding("audit-fork", words)
+    words = f"Under the number of the next entry, {number}, lies something else ({error.rule})."
+    return Finding("audit-foreign", words)
+
+
+def _by_a_key_in_force(account: Account, data: bytes) -> bool:
+    log = account.owner_log.chain.known()
+    envelope = agefile.open_(data, account.keys.secrets.logs, limit=MIB, what="an owner-log entry")
+    return dsse.peek(envelope, OWNER_ENTRY_TYPE).signer in (log.authority, *log.devices)
 
 
 def _bad(what: str, number: int, error: WaykeepError) -> Finding:
