@@ -67,7 +67,7 @@ class OwnerChain:
         """The owner log up to what this device has copies of; nobody is asked.
 
         Raises:
-            DeviceError: ``owner-log-rewound`` where there is none.
+            DeviceError: ``owner-log-unread`` where there is none.
         """
         state = self._log
         while (copy := self._folder.log / numbered(0 if state is None else state.head.number + 1)).exists():
@@ -76,7 +76,12 @@ class OwnerChain:
             except FormatError:  # for a log secret that is not here yet
                 break
         if state is None:
-            raise log_rewound("this device has no copy of your owner log")
+            raise DeviceError(
+                "owner-log-unread",
+                "found no copy of your owner log on this device, which has not read it yet",
+                hint="try again when your host can be reached",
+                status=409,
+            )
         return state
 
     def remembered(self) -> Head | None:

@@ -126,7 +126,7 @@ WITHHELD = ("entry-withheld", "owner-log-rewound", "owner-log-contended")
 """Refusals after which a revocation goes to the witness alone."""
 
 
-_KNOWN_TOO_LITTLE = ("owner-log-rewound", "witness-missing", "witness-closed")
+_KNOWN_TOO_LITTLE = ("owner-log-unread", "witness-missing", "witness-closed")
 
 
 def stop(account: Account) -> int:

@@ -127,6 +127,11 @@ def test_the_copy_stands_where_the_host_lost_the_log(
     assert again.state().head == before
 
 
+def test_a_device_that_never_read_the_log_knows_none_of_it(chain: OwnerChain) -> None:
+    with refused("owner-log-unread", "device"):  # no alarm: nobody has hidden anything
+        chain.known()
+
+
 def test_a_host_that_shows_less_than_was_seen(chain: OwnerChain, host: Host, folder: Folder) -> None:
     heads.remember(folder, owner=Head(5, sha256(b"seen")))
     with refused("owner-log-rewound", "device"):
