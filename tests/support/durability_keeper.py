@@ -22,6 +22,7 @@ from waykeep.channel.witness import WitnessClient
 from waykeep.device import holder, keystore
 from waykeep.device.keystore import KeyFile
 from waykeep.device.profile import Folder
+from waykeep.formats import agefile
 from waykeep.formats.ids import OwnerId
 
 RUNS = 2
@@ -35,7 +36,8 @@ ROOMS = ("journal", "snapshots", "sealed")
 class Keeper(Life):
     """One owner, their devices one after the other, and one holder. All use one algorithm.
 
-    A verb may be named with more behind a comma, such as ``spend, asleep``.
+    A verb may be named with more behind a comma, such as ``spend, asleep``. The device that is revoked is the one
+    that was enrolled last.
 
     Attributes:
         delivered: Request ids whose result the holder got, by grant.
@@ -62,6 +64,8 @@ class Keeper(Life):
         self.gone: set[int] = set()
         self._granting = False
         self._rewound = False
+        self._others: list[tuple[Folder, Path]] = []
+        self._request, self._revoked = "", False
 
     # -- verbs ---------------------------------------------------------------------------------------------------------
 
@@ -81,6 +85,16 @@ class Keeper(Life):
             case "spend":
                 what = (self.bundle.digest, "--file", str(self._holder), "--owner", self.owner)
                 return ["grant", "use", *what, "--grant", str(self.grants[-1]), "--host", host, root, "--json"]
+            case "enroll":
+                other, key_file = self._others[-1]
+                new = ["--home", str(other.path), "--key-file", str(key_file), "--json"]
+                if verb != name:
+                    return ["keys", "enroll", "--finish", *new]
+                return ["keys", "enroll", "--host", host, "--owner", self.owner, root, "--name", other.path.name, *new]
+            case "add":
+                return ["keys", "add", self._request, "--yes", *who, "--json"]
+            case "revoke":
+                return ["keys", "revoke", self._others[-1][0].path.name, *who, "--json"]
             case "suspend" | "resume":
                 return [name, *who, "--json"]
             case "forget":
@@ -96,6 +110,10 @@ class Keeper(Life):
         match verb.partition(",")[0]:
             case "grant":
                 self._granting = True
+            case "enroll" if verb == "enroll":
+                name = f"{self._number}-other-{len(self._others)}"
+                self._others.append((Folder(self.stage.devices / name), self.stage.devices / f"{name}.key"))
+                self._revoked = False
             case "recover":
                 if self._machines[-1][0].path == self.folder.path:
                     self.another_machine()
@@ -126,8 +144,13 @@ class Keeper(Life):
                 self._granting = False
             case "spend":
                 assert "receipt" in self._shown()
+            case "enroll" if verb == "enroll":
+                self._request = self.answer()["request"]
             case "resume":
                 self._rewound = False
+            case "revoke":
+                self._revoked = True
+                self.ended |= set(self.grants)
             case "recover":
                 self.folder, self.key_file = self._machines[-1]
                 self.ended |= set(self.grants)
@@ -253,12 +276,24 @@ class Keeper(Life):
                 amiss.lost += held.journal.counts.get(grant, 0) != len(debits)
             amiss.doubled += len(debits - self.asked[grant])
             amiss.beyond += max(0, len(debits) - RUNS) + max(0, len(delivered) - RUNS)
+        if self._revoked:
+            amiss.lost += self._of_others(held)
         if "witness" in self.acknowledged and not self._rewound:
             witnessed = self.at_witness(held)
             if witnessed.journal is not None:
                 amiss.lost += held.journal.digest_at(witnessed.journal.number) != witnessed.journal.digest
             amiss.lost += not held.log.holds(witnessed.owner)
         return amiss
+
+    def _of_others(self, held: Held) -> int:
+        """What devices still have, or are told, that were added and then revoked."""
+        found, log = 0, held.log
+        for folder, key_file in self._others:
+            kept = keystore.load(folder.keystore, KeyFile(key_file))
+            found += kept.device_key.public in log.devices
+            found += log.log_recipients()[0] in {agefile.recipient_of(secret) for secret in kept.logs}
+            found += log.epochs[max(log.epochs)].recipient in {agefile.recipient_of(s) for s in kept.epochs.values()}
+        return found
 
     def finish(self) -> Amiss:
         """Check an owner at the end: what was granted is used up and no more, and they can grant and be asked anew."""

@@ -32,6 +32,8 @@ NOT_YET = ("paper-mismatch", "log-rotation", "paper-used", "paper-unconfirmed", 
 NAMING = frozenset({("device", "rename"), ("device", "unlink"), ("witness", "fsync")})
 NAMING |= {(process, call) for process in ("host", "cloud") for call in ("link", "unlink")}
 """What divides one state that can be left from the next; all else that is written has no name yet that is read."""
+MADE_UP_FOR = {"resume": "resume-not-needed", "revoke": "key-unknown"}
+"""How a step is refused that was cut off, and that the next command did the rest of."""
 CACHES = ("log", "heads")
 """Places on a device that only hold what it has seen elsewhere."""
 
@@ -62,6 +64,7 @@ _SPENT = (*_BEGUN, "witness", "grant", "upload", "spend")
 STORIES = (
     Story("sleep", _BEGUN, ("witness", "grant", "upload", "spend", "suspend", "spend, asleep", "forget", "status")),
     Story("resume", (*_SPENT, "spend, lost", "suspend"), ("resume", "grant", "spend, asleep"), rewound=True),
+    Story("revoke", (*_SPENT, "enroll", "add", "enroll, finish"), ("revoke", "status", "grant", "spend")),
     Story("recover", _SPENT, ("recover", "status", "grant", "spend")),
     Story("recover elsewhere", _SPENT, ("recover", "status"), elsewhere=True),
 )
@@ -203,7 +206,7 @@ class Lives:
             self._try_papers(life, elsewhere=elsewhere)
         else:
             # What was cut off is made up for by the next command, also by one that then finds nothing to do.
-            assert step == "resume" and "resume-not-needed" in life.said, f"{step} was refused: {life.said}"
+            assert MADE_UP_FOR.get(step, "-") in life.said, f"{step} was refused: {life.said}"
             life.made_up_for(step)
 
     def _try_papers(self, life: Keeper, *, elsewhere: bool) -> None:

@@ -27,6 +27,7 @@ VICTIMS = ("cloud", "supervisor", "host", "witness", "device")
 WHEN = "at random"
 BEGIN = ("init", "publish", "import", "witness", "grant", "approve", "upload")
 OFTEN = {"spend": 6, "suspend": 4, "upload again": 2, "run": 2, "status": 2, "forget": 1, "lose": 1, "recover": 1}
+OFTEN |= {"revoke": 1}
 SHORT_KILLS, LONG_KILLS, OF_ONE = 20, 300, 25
 """Kills in `make test`, in `make soak`, and of one owner at most."""
 USUAL_S = 0.4
@@ -81,8 +82,11 @@ class Storm:
             elif verb == "spend" and not life.left:
                 yield "grant"
             else:
+                if verb == "revoke":
+                    for beforehand in ("enroll", "add", "enroll, finish"):
+                        life.do(beforehand)
                 yield verb
-            if verb in ("forget", "recover"):
+            if verb in ("forget", "recover", "revoke"):
                 yield "status"  # nobody but the owner can start the user cloud again
 
     def _lose(self, life: Keeper) -> None:
