@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support import stages
@@ -15,7 +16,7 @@ from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
 from waykeep.authority.records import Debited, Spent
 from waykeep.channel.client import AttestedClient
-from waykeep.device import granting, witnesses
+from waykeep.device import granting, identity, witnesses
 from waykeep.device.account import Account, now_ms
 from waykeep.device.hostclient import HostClient
 from waykeep.errors import WaykeepError
@@ -127,6 +128,26 @@ def _repeat(holder: Holder, number: int, request_id: str) -> list[dict[str, obje
     sealed = decode_json(body, SpendResult, limit=MIB, what="an answer").sealed
     plain = agefile.open_(sealed, [holder.key.identity], limit=MIB, what="a result")
     return list(decode_json(plain, GrantedRows, limit=MIB, what="a result").rows)  # type: ignore[arg-type]
+
+
+def test_the_same_request_again_where_an_epoch_that_it_read_is_not_at_hand(stage: Watched, witness: Witness) -> None:
+    """It is not done on less."""
+    person, holder, device = owner(stage, witness, "dora")
+    with device:
+        number = holder.granted(device, runs=1)
+        holder.use(number)
+        debited = next(detail for detail in person.details() if isinstance(detail, Debited))
+        device.suspend(forget=True)
+        stage.forgets(person.owner)
+        secret = device.keys.secrets.epochs["1"]
+        person.path("keys", "1.age").unlink()
+        device.keys.change(lambda kept: msgspec.structs.replace(kept, epochs={}))
+        assert device.status().epochs_missing == (1,)
+        with refused("epoch-locked", "user-cloud"):
+            _repeat(holder, number, debited.request_id)
+        device.keys.add_epoch(1, secret)
+        identity.hand_over(device)
+        assert _repeat(holder, number, debited.request_id) == [{"rows": ROWS}]
 
 
 def test_a_request_id_that_comes_back_with_other_content(stage: Watched, witness: Witness) -> None:
