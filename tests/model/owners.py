@@ -42,6 +42,7 @@ from waykeep.authority.witnessing import (
     Held,
     NameStateKey,
     Register,
+    ReplaceControl,
     Resume,
     RetireStateKeys,
     Rotate,
@@ -157,6 +158,12 @@ class Device:
             deliver=deliver,
         )
 
+    def replace_control(self, control_key: SigningKey) -> None:
+        """Have the witness take requests by another control key. Raises as the register does."""
+        if self.control.public != control_key.public:
+            self.ask(ReplaceControl(control_key.public))
+            self.control = control_key
+
     # -- a move --------------------------------------------------------------------------------------------------------
 
     def close(self, successor: PublicKey) -> None:
@@ -164,14 +171,14 @@ class Device:
         answer = self.world.ask(self.witness, Close(successor), self.control, self.log.pseudonym())
         self.closing = (successor, answer, self.world.answers[answer].held)
 
-    def name_witness(self, signer: SigningKey, control_key: SigningKey) -> None:
+    def name_witness(self, signer: SigningKey) -> None:
         """The second half: the entry, and the new witness, which holds what the old one closed with."""
         if self.closing is None:
             return
         successor, answer, held = self.closing
-        self.append(WitnessNamed(successor, "https://w", control_key.public, b64(SALT), answer.decode()), signer)
+        self.append(WitnessNamed(successor, "https://w", self.control.public, b64(SALT), answer.decode()), signer)
         self.closing = None
-        self.register(control_key, held.journal, held.resumes, held.state_keys)
+        self.register(self.control, held.journal, held.resumes, held.state_keys)
 
     def register(
         self, control_key: SigningKey, journal: Head | None, resumes: int, state_keys: tuple[PublicKey, ...]

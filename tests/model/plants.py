@@ -99,7 +99,7 @@ PLANTS = (
         (
             move("thief_signs", 0, 0, 1, False),
             move("thief_signs", 1, 0, 1, False),
-            move("revokes_the_phone"),
+            move("revokes_the_phone", 2),
             move("a_leaked_state_key_asks", 0, 0, 0, 1),
             EMPTY_COPY,
             OTHER_SPENDS,

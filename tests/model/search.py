@@ -74,6 +74,7 @@ def print_of(machine: Protocol) -> Hashable:
     branches = tuple(branch[-1] for branch in world.branches)
     journals = tuple(records and records[-1].envelope for records in world.journals)
     marks = world.time_ms, len(machine.leaked), len(world.barred) > 0, machine.laptop.closing is None
+    marks += (machine.laptop.control.public,)
     return clouds, rows, frozenset(world.effects), branches, journals, marks, machine.laptop.log.head
 
 

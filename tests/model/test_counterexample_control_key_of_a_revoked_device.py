@@ -13,7 +13,7 @@ from tests.model.machine import Protocol
 from tests.model.owners import HOUR_MS, STRANGER, a_grant, a_request, retire_unknown, rotate
 from tests.model.world import Broken, control, key
 from waykeep.authority.statements import StateKeyNamed
-from waykeep.authority.witnessing import AdvanceJournal, AdvanceOwner, NameStateKey, ReplaceControl
+from waykeep.authority.witnessing import AdvanceJournal, AdvanceOwner, NameStateKey
 from waykeep.errors import AuthorityError, WitnessError
 from waykeep.formats.messages import Head
 
@@ -29,10 +29,9 @@ def begun() -> Protocol:
 
 def revoke(machine: Protocol, *, control_too: bool = True, state_keys_too: bool = True) -> None:
     """As an honest device does it; or leaving out what the counterexamples need."""
-    machine.revokes_the_phone()
+    machine.revokes_the_phone(2)
     if control_too:
-        machine.laptop.ask(ReplaceControl(key("control-new").public))
-        machine.laptop.control = key("control-new")
+        machine.laptop.replace_control(key("control-new"))
     if state_keys_too:
         retire_unknown(machine.laptop)
     machine.world.exempt = False

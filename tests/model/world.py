@@ -132,7 +132,7 @@ class World:
         barred: Event, keys that were out then, and entries that were in the log: others by these keys have no effect.
         acknowledged: By a segment's name the head that includes it and the state key that signed it.
         quoted: By a record's envelope the owner head that it quotes.
-        exempt: Whether the thief's control key may undo withdrawals and revocations: until the paper rotates it.
+        exempt: Whether the thief's control key may undo withdrawals and revocations: until it is replaced or rotated.
     """
 
     witness_class: type[Witness] = Witness
