@@ -41,8 +41,8 @@ def standing(log: OwnerState, journal: JournalState, held: Held, state_key: Publ
         state_key: With which this user cloud signs.
 
     Raises:
-        AuthorityError: ``witness-moved``; ``owner-log-behind``, ``owner-log-unwitnessed``, ``resume-pending``,
-            ``journal-behind``, ``journal-forked``, ``state-key-retired`` (all 409).
+        AuthorityError: ``witness-moved``; ``owner-log-behind``, ``owner-log-forked``, ``owner-log-unwitnessed``,
+            ``resume-pending``, ``journal-behind``, ``journal-forked``, ``state-key-retired`` (all 409).
     """
     if held.successor is not None:
         raise _refused("witness-moved", "found a witness that was closed", "the owner log at hand is an old one")
@@ -50,7 +50,7 @@ def standing(log: OwnerState, journal: JournalState, held: Held, state_key: Publ
         behind = held.owner.number > log.head.number
         what = "ends before" if behind else "has another"
         raise _refused(
-            "owner-log-behind",
+            "owner-log-behind" if behind else "owner-log-forked",
             f"found an owner log that {what} entry {held.owner.number}, which the witness holds",
             "the host withholds entries of the owner, or shows another log",
         )

@@ -39,7 +39,8 @@ class Cloud:
 
     Attributes:
         state_key, state_seed: Made here, and replaced only by a sealed state's, before anything is signed.
-        on_stop: Called, under the lock, when another instance wrote the journal and this one has to end.
+        on_stop: Called, under the lock and with the rule, when this instance has to end: another one wrote the journal,
+            or the witness holds another log than the host showed when this one started.
         asleep: Why a sealed state did not wake this user cloud, if one lay there.
         left: Recorded segments that no record with effect names: to be accepted again, where records were made void.
     """
@@ -59,7 +60,7 @@ class Cloud:
         self._unsure = False
         self.left: tuple[str, ...] = ()
         self._turned = 0
-        self.on_stop: Callable[[], None] = lambda: None
+        self.on_stop: Callable[[str], None] = lambda rule: None
         self.asleep: WaykeepError | None = None
 
     # -- unlocking -----------------------------------------------------------------------------------------------------
@@ -182,8 +183,7 @@ class Cloud:
                 self.journal = self.keys.journal.append(self.journal, self.log, detail)
             except VaultError as error:
                 if error.rule == "journal-taken":
-                    self._stopped = error
-                    self.on_stop()
+                    self._stop(error)
                 self._unsure = True
                 raise
             self._unsaved += 1
@@ -192,6 +192,10 @@ class Cloud:
                     self.snapshot()
                 if self._unsaved >= SNAPSHOT_EVERY:  # the store fails: try again after as many more
                     self._unsaved = 1
+
+    def _stop(self, error: WaykeepError) -> None:
+        self._stopped = error
+        self.on_stop(error.rule)
 
     def snapshot(self) -> None:
         """Write a snapshot, if records came since the last. Raises: VaultError: ``store-failed``."""
@@ -236,9 +240,17 @@ class Cloud:
     # -- spending ------------------------------------------------------------------------------------------------------
 
     def stand(self, log: OwnerState, held: Held) -> None:
-        """Whether logs and journal are what the witness holds. Raises as `spending.standing` does."""
+        """Whether logs and journal are what the witness holds. An instance on a fork, where it would stay, ends.
+
+        Raises as `spending.standing` does.
+        """
         with self.lock:
-            spending.standing(log, self.journal, held, self.state_key.public)
+            try:
+                spending.standing(log, self.journal, held, self.state_key.public)
+            except AuthorityError as error:
+                if error.rule in ("owner-log-forked", "journal-forked"):
+                    self._stop(error)
+                raise
 
     def debit(
         self, log: OwnerState, asked: Spend, holder: PublicKey, parameters: Mapping[str, Value], time_ms: int

@@ -32,16 +32,17 @@ def now_ms() -> int:
 
 
 class _Life:
-    """Serves until told to stop, another instance is found to write the journal, or nobody asked for a while."""
+    """Serves until told to stop, its logs are found to be a fork or written by another, or nobody asked for a while."""
 
     def __init__(self, link: Link, cloud: Cloud, bed: Bed, idle_s: float) -> None:
         self._link, self._cloud, self._bed, self._idle_s = link, cloud, bed, idle_s
-        self.ended = "journal-taken"
+        self.ended = ""
 
     async def serve(self, server: AttestedServer, app: Starlette, listener: socket.socket, routes: Routes) -> None:
         stop, loop, activity = asyncio.Event(), asyncio.get_running_loop(), Activity(app)
 
-        def stopped() -> None:
+        def stopped(rule: str) -> None:
+            self.ended = rule
             self._say_sleeping()
             loop.call_soon_threadsafe(stop.set)
 

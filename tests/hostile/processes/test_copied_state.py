@@ -114,6 +114,7 @@ def test_a_copy_that_first_grows_past_the_witnessed_number_with_harmless_records
     copier.stage.forgets(copier.person.owner)
     old = copier.copy()
     assert copier.spends(number, 1) == (1, "")
+    good = copier.copy()
     copier.show(old)
     # The owner's own uploads go to the copy: its journal grows as far, and further, with other records.
     copier.person.folder.save_heads(type(copier.person.folder.heads())(owner=copier.person.folder.heads().owner))
@@ -122,6 +123,9 @@ def test_a_copy_that_first_grows_past_the_witnessed_number_with_harmless_records
         copier.device.queue({"location": points(SOME_DAY_MS + hour * 3_600_000 + 60_000, 5)}, "imported")
         copier.device.upload()
     assert copier.spends(number, RUNS) == (0, "journal-forked")
+    copier.stage.forgets(copier.person.owner)  # it does not stay there: the next one takes what is shown then
+    copier.show(good)
+    assert copier.spends(number, RUNS) == (RUNS - 1, "runs-used-up")
 
 
 def test_two_copies_that_take_turns(copier: Copier) -> None:

@@ -15,6 +15,7 @@ from waykeep.authority import dsse
 from waykeep.authority.approvals import ReadPlan
 from waykeep.authority.records import HEAD_TYPE, JournalHead
 from waykeep.authority.statements import NodeApproved, StateKeyNamed
+from waykeep.authority.witnessing import Held
 from waykeep.channel.trust import Trust
 from waykeep.device import owner
 from waykeep.device.trusting import default_policy
@@ -232,15 +233,34 @@ def test_another_process_reads_what_was_accepted(house: House) -> None:
 def test_of_two_instances_the_second_stops_for_good(house: House) -> None:
     one, other = house.unlocked(), house.unlocked()
     stopped: list[str] = []
-    other.on_stop = lambda: stopped.append("stopped")
+    other.on_stop = stopped.append
     accept(one, (house.upload("a"),))
     later = house.upload("b", uploaded(rows([NOW_MS + 5000])))
     again = (lambda: accept(other, (later,)), other.status, other.signed_head, lambda: house.read(other))
     for tried in (lambda: accept(other, (later,)), *again):
         with refused("journal-taken", "vault"):
             tried()
-    assert stopped == ["stopped"]
+    assert stopped == ["journal-taken"]
     assert accept(one, (later,)).outcome == {"b": "accepted"}
+
+
+@pytest.mark.parametrize("room", ["owner", "journal"])
+def test_an_instance_on_a_fork_stops_for_good(house: House, room: str) -> None:
+    """It would stay on it for as long as it is asked something, and so for as long as the host likes."""
+    cloud = house.unlocked()
+    accept(cloud, (house.upload("a"),))
+    stopped: list[str] = []
+    cloud.on_stop = stopped.append
+    held = Held(cloud.log.head, cloud.journal.head, None, 0, (cloud.state_key.public,))
+    cloud.stand(cloud.log, held)
+    with refused("journal-behind", "authority"):  # what the host withholds it may still show
+        cloud.stand(cloud.log, msgspec.structs.replace(held, journal=Head(7, sha256(b"to come"))))
+    assert stopped == []
+    fork = msgspec.structs.replace(held, **{room: Head(0, sha256(b"fork"))})
+    for tried in (lambda: cloud.stand(cloud.log, fork), cloud.status, cloud.signed_head, lambda: house.read(cloud)):
+        with refused(f"{'owner-log' if room == 'owner' else room}-forked", "authority"):
+            tried()
+    assert stopped == [f"{'owner-log' if room == 'owner' else room}-forked"]
 
 
 def test_a_segment_that_was_exchanged_in_the_store(house: House) -> None:
