@@ -11,7 +11,7 @@ from tests.support.identities import Device, choose, upload
 from tests.support.people import Person, refused
 from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
-from waykeep.authority import keys
+from waykeep.authority import controls, keys
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.witnessing import Rotate
 from waykeep.device import witnesses
@@ -19,7 +19,7 @@ from waykeep.device.account import Account
 from waykeep.device.owner import Paper
 from waykeep.errors import WaykeepError
 from waykeep.formats import agefile
-from waykeep.formats.ids import b64, sha256
+from waykeep.formats.ids import sha256
 from waykeep.formats.messages import Head
 
 __all__ = ["owner", "owners", "stage"]
@@ -94,7 +94,7 @@ def test_a_stolen_rotating_secret_reads_nothing_and_the_owner_takes_the_id_back(
         control = SigningKey(keys.derive(rotating, "next-control"))
         salt = keys.derive(rotating, "next-control-salt")[:16]
         made_up = Head(held.owner.number + 1, sha256(b"made up"))
-        client.ask(Rotate(control.public, b64(salt), sha256(b"the thief's next"), made_up), control)
+        client.ask(Rotate((controls.rotation(control, salt, sha256(b"the thief's next")),), made_up), control)
         assert client.read().held.state_keys == ()
 
         # The owner takes the id back twice: the thief knows the keys of the first time as well.

@@ -187,6 +187,29 @@ def test_a_witness_that_is_down_is_told_by_a_later_command(owner: Person, stage:
             assert held.state_keys == (device.connect().state_key,)
 
 
+def test_a_witness_that_missed_a_recovery_whose_machine_is_lost_is_told_with_the_next_paper_alone(
+    owner: Person, stage: Watched
+) -> None:
+    """That paper does not give the control key that the witness committed to; the owner log leads on from there."""
+    with running_witness(stage.devices, tokens=1, name=f"w-{owner.owner[:8]}") as witness:
+        with owner.account() as device:
+            choose(device, witness)
+            upload(device, 0)
+        witness.stop()
+        paper = owner.paper
+        for turn in range(3):
+            if turn == 2:
+                witness.start()
+            machine = Device(owner, f"{owner.owner[:8]}-{turn}")
+            paper = machine.recovered(paper)
+        with machine.account() as device:
+            device.connect()
+            held = device.witness.connected(device.log()).read().held
+            assert held.owner == device.log().head and device.witness.untold is None
+            assert len(device.log().rotations) == 3
+            assert device.rows("location", *ALWAYS).num_rows == 10
+
+
 def test_entries_since_a_number_are_void(owner: Person) -> None:
     with owner.account() as device:
         upload(device, 0)

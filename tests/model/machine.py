@@ -262,10 +262,10 @@ class Protocol(RuleBasedStateMachine):
             if steps == len(whole) and held is not None and held.owner == laptop.log.head:
                 self.world.exempt = False
 
-    @rule()
-    def rotates(self) -> None:
+    @rule(told=st.sampled_from((True, True, False)))
+    def rotates(self, told: bool = True) -> None:
         if len(self.laptop.log.rotations) < 3:
-            self.laptop = rotate(self.world, *self.recovered(), f"device-{self.world.unique()}")
+            self.laptop = rotate(self.world, *self.recovered(), f"device-{self.world.unique()}", told=told)
             self.rotated = True
             self.leaked += self.state_keys
 

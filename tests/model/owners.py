@@ -20,7 +20,7 @@ from tests.model.world import (
     fold_journal,
     key,
 )
-from waykeep.authority import dsse, keys
+from waykeep.authority import controls, dsse, keys
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import (
@@ -189,21 +189,26 @@ class Device:
         self.world.ask(self.witness, action, control_key, self.log.pseudonym())
 
 
-def rotate(world: World, branch: Branch, void_from: int | None, name: str) -> Device:
-    """From paper: a new authority, and a device of its own, at the log's witness whatever that holds."""
+def rotate(world: World, branch: Branch, void_from: int | None, name: str, *, told: bool = True) -> Device:
+    """From paper: a new authority, and a device of its own, at the log's witness whatever that holds.
+
+    Args:
+        told: Whether the witness is; where it was down the next rotation tells it of both.
+    """
     log = world.log(branch)
     number = len(log.rotations) + 1
     public = Rotation(OWNER, number, authority(number).public, keys.key_digest(authority(number + 1).public))
     envelope = dsse.sign(ROTATION_TYPE, encode_json(public), authority(number)).decode()
     following = keys.commitment(SALT, control(number + 1).public)
-    body = AuthorityRotated(envelope, control(number).public, b64(SALT), following, void_from)
+    body = AuthorityRotated(envelope, controls.rotation(control(number), SALT, following), void_from)
     longer = world.put(branch, body, authority(number))
     device = Device(world, key(name), longer, control(number))
     device.append(DeviceAdded(device.key.public, "new"), authority(number))
-    action = Rotate(control(number).public, b64(SALT), following, device.log.head)
-    world.ask(device.witness, action, control(number), device.log.pseudonym())
     offer_again(world, device.log)
-    world.exempt = False
+    if told:
+        action = Rotate(device.log.controls, device.log.head)
+        world.ask(device.witness, action, control(number), device.log.pseudonym())
+        world.exempt = False
     return device
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.program import waykeep
-from waykeep.authority import witnessing
+from waykeep.authority import controls, witnessing
 from waykeep.authority.keys import SigningKey, commitment, derive, key_digest
 from waykeep.authority.witnessing import (
     NONCE_BYTES,
@@ -26,7 +26,7 @@ from waykeep.authority.witnessing import (
     Rotate,
 )
 from waykeep.channel.witness import WitnessClient
-from waykeep.formats.ids import PublicKey, b64, parse_public_key, sha256
+from waykeep.formats.ids import PublicKey, parse_public_key, sha256
 from waykeep.formats.messages import Head
 
 
@@ -153,7 +153,7 @@ class Party:
     def rotation(self) -> Rotate:
         """To ``next``, with owner head 2 of branch ``rotated``."""
         after = commitment(self.SALT, self.key("after").public)
-        return Rotate(self.next.public, b64(self.SALT), after, self.head(2, "rotated"))
+        return Rotate((controls.rotation(self.next, self.SALT, after),), self.head(2, "rotated"))
 
     def journal(self, before: int | None, number: int, branch: str = "", owner: int = 1) -> AdvanceJournal:
         """An advance from a head of the main branch to one of ``branch``."""

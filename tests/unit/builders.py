@@ -27,7 +27,7 @@ from waykeep.attestation.evidence import (
     SignerBinding,
     WorkloadClaims,
 )
-from waykeep.authority import dsse, journal, keys, ownerlog, ownerstate
+from waykeep.authority import controls, dsse, journal, keys, ownerlog
 from waykeep.authority import segment as sealing
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
@@ -200,12 +200,14 @@ class Owner:
         turn = self.turns + 1
         made = AuthorityRotated(
             rotation=self.rotation().decode(),
-            control=self.turned("control", turn).public,
-            salt=b64(control_salt(turn)),
-            next_control=self.commitment(turn + 1),
+            control=self.control_rotation(turn),
             void_from=void_from,
         )
         return msgspec.structs.replace(made, **changes)
+
+    def control_rotation(self, turn: int) -> str:
+        """The envelope of the rotation to the control key of a turn."""
+        return controls.rotation(self.turned("control", turn), control_salt(turn), self.commitment(turn + 1))
 
     def rotate(self, void_from: int | None = None) -> OwnerState:
         state = self._put(self.entry(self.rotated(void_from), self.turned("authority", self.turns + 1)))
@@ -227,7 +229,7 @@ class Owner:
 
 def control_salt(turn: int) -> bytes:
     """What opens the commitment to the control key after so many rotations."""
-    return bytes([ord("s") + turn]) * ownerstate.SALT_BYTES
+    return bytes([ord("s") + turn]) * controls.SALT_BYTES
 
 
 def epoch_statement(owner: Owner, number: int, recipient: str, signer: SigningKey | None = None) -> bytes:

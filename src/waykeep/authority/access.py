@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from waykeep.authority import dsse, ownerlog, requests
+from waykeep.authority.controls import MAX_ROTATIONS
 from waykeep.authority.ownerlog import open_inception
 from waykeep.authority.statements import EPOCH_TYPE, KEY_LIST_TYPE, EpochStatement, KeyList
 from waykeep.errors import AuthorityError
@@ -15,7 +16,6 @@ from waykeep.formats.wire import decode_json
 MAX_KEYS = 320
 """The most devices and writers of a key list, as many as an owner log names."""
 MAX_CALLERS = 256
-MAX_ROTATIONS = 16
 
 
 def register(owner: OwnerId, inception: bytes) -> None:

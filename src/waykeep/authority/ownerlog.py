@@ -31,9 +31,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from waykeep.authority import dsse, keys, ownerstate
-from waykeep.authority.keys import commitment
-from waykeep.authority.ownerstate import SALT_BYTES, Ended, Line, Named, OwnerState
+from waykeep.authority import controls, dsse, keys, ownerstate
+from waykeep.authority.controls import MAX_ROTATIONS
+from waykeep.authority.ownerstate import Ended, Line, Named, OwnerState
 from waykeep.authority.statements import (
     INCEPTION_TYPE,
     OWNER_ENTRY_TYPE,
@@ -51,13 +51,13 @@ from waykeep.authority.statements import (
     WriterAdded,
 )
 from waykeep.errors import AuthorityError
-from waykeep.formats.ids import Digest, OwnerId, PublicKey, owner_id, sha256, unb64
+from waykeep.formats.ids import Digest, OwnerId, PublicKey, owner_id, sha256
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import decode_json
 
 MAX_ENTRY = 65536
 MAX_OF_A_KIND = 10_000
-_LIMITS: dict[type, int] = {DeviceAdded: 64, WriterAdded: 256, AuthorityRotated: 16}
+_LIMITS: dict[type, int] = {DeviceAdded: 64, WriterAdded: 256, AuthorityRotated: MAX_ROTATIONS}
 _BY_AUTHORITY = DeviceAdded | WriterAdded | KeyRevoked | RecipientsNamed | EpochOpened | WitnessNamed | WitnessWaived
 
 
@@ -143,9 +143,9 @@ def _rotated(state: OwnerState, body: AuthorityRotated, line: Line, before: tupl
     """The state after a rotation, the last of ``line``; ``before`` are all entries before it."""
     signer, entry, digest = line
     rotation = open_rotation(body.rotation.encode(), state.owner, len(state.rotations) + 1, state.next_authority)
-    control = commitment(unb64(body.salt, SALT_BYTES), body.control)
+    control = controls.newest((body.control,), state.next_control)
     void_from = entry.number if body.void_from is None else body.void_from
-    if signer != rotation.authority or control != state.next_control or not state.rotated < void_from <= entry.number:
+    if signer != rotation.authority or control is None or not state.rotated < void_from <= entry.number:
         raise AuthorityError("log-rotation", "found a rotation that the owner's paper did not make", status=403)
     kept = state if void_from == entry.number else _as_of(state, before[state.rotated : void_from - 1])
     # Whoever had the control key may have set the journal back, or moved to a witness that signs anything.
@@ -162,10 +162,11 @@ def _rotated(state: OwnerState, body: AuthorityRotated, line: Line, before: tupl
         head=Head(entry.number, digest),
         authority=rotation.authority,
         next_authority=rotation.next_authority,
-        control=control,
-        next_control=body.next_control,
+        control=state.next_control,
+        next_control=control.next_control,
         rotated=entry.number,
         rotations=(*state.rotations, body.rotation),
+        controls=(*state.controls, body.control),
         devices={},
         known=kept.known | {state.authority} | set(lives),
         state_keys=lives,

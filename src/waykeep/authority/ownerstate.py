@@ -7,6 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from waykeep.authority import keys, witnessing
+from waykeep.authority.controls import SALT_BYTES
 from waykeep.authority.statements import (
     WAIVER,
     Approved,
@@ -35,7 +36,6 @@ from waykeep.formats.messages import Head
 
 K = TypeVar("K")
 V = TypeVar("V")
-SALT_BYTES = 16
 MAX_NODES = 64
 """Nodes in force: a sealed state is written for each."""
 Line = tuple[PublicKey, OwnerEntry, Digest]
@@ -71,7 +71,8 @@ class OwnerState(msgspec.Struct, frozen=True):
         first: Digest of the inception's envelope.
         authority, next_authority, next_control: As the last rotation has them.
         control: Commitment to the control key that is used now.
-        rotated: Number of the entry of the last rotation, 0 if there was none; ``rotations`` their envelopes.
+        rotated: Number of the entry of the last rotation, 0 if there was none; ``rotations`` their envelopes, and
+            ``controls`` those of the control keys that go with them.
         devices, writers, nodes, epochs, approvals, grants: What is in force. Epochs stay.
         approvers: By a node's recipient who approved it.
         wrote: Writers, also those that were revoked: what they wrote before stays.
@@ -94,6 +95,7 @@ class OwnerState(msgspec.Struct, frozen=True):
     next_control: Digest
     rotated: int = 0
     rotations: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
     devices: dict[PublicKey, DeviceAdded] = {}
     writers: dict[PublicKey, WriterAdded] = {}
     wrote: dict[PublicKey, WriterAdded] = {}

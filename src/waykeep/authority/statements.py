@@ -193,15 +193,12 @@ class AuthorityRotated(_Statement, frozen=True, tag="rotated"):
 
     Attributes:
         rotation: The envelope of the public `Rotation`, as text.
-        control, salt: The control key from now on, and what opens the commitment to it.
-        next_control: Salted commitment to the one after.
+        control: That of the rotation to the control key from now on, see `waykeep.authority.controls`.
         void_from: Entries from this number on have no effect, or None.
     """
 
     rotation: str
-    control: PublicKey
-    salt: Salt
-    next_control: Digest
+    control: str
     void_from: Number | None
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import msgspec
 
 from waykeep.authority import dsse
+from waykeep.authority.controls import MAX_ROTATIONS
 from waykeep.authority.keys import SigningKey
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import Digest, PublicKey, b64, sha256, unb64
@@ -131,16 +132,14 @@ class Rotate(_Statement, frozen=True, tag="rotate"):
     It takes effect whatever the witness holds, also where it was closed. All state keys are retired.
 
     Attributes:
-        control, salt: The key that signs, and what opens the commitment to it.
-        next_control: Commitment to the one after.
+        rotations: From one whose key opens the commitment that the witness holds, to the one of the key that signs;
+            those before it are passed over. See `waykeep.authority.controls`.
         owner_head: The owner head from now on.
         epoch: The newest epoch statement from now on, or None to keep what is held.
         resumes: How many the owner log has: those of a thief at the witness alone are forgotten. None keeps them.
     """
 
-    control: PublicKey
-    salt: Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
-    next_control: Digest
+    rotations: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=MAX_ROTATIONS)]
     owner_head: Head
     epoch: Head | None = None
     resumes: Number | None = None

@@ -21,7 +21,7 @@ from typing import NamedTuple, NoReturn
 
 import msgspec
 
-from waykeep.authority import dsse, ownerlog
+from waykeep.authority import controls, dsse, ownerlog
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import (
     KEY_LIST_TYPE,
@@ -44,7 +44,7 @@ from waykeep.device.paper import Staged, begin, staged
 from waykeep.device.profile import Folder, Profile
 from waykeep.errors import AuthorityError, DeviceError, FormatError, WaykeepError
 from waykeep.formats import agefile
-from waykeep.formats.ids import OwnerId, b64, numbered
+from waykeep.formats.ids import OwnerId, numbered
 from waykeep.formats.wire import MIB, encode_json
 
 ATTEMPTS = 8
@@ -211,13 +211,8 @@ def _readers(state: OwnerState | None, found: tuple[str, ...], opening: str) -> 
 
 def _turn(account: Account, staged: Staged) -> Recovered:
     secrets, name = account.keys.secrets, staged.name
-    body = AuthorityRotated(
-        staged.rotations[-1],
-        secrets.control_key.public,
-        b64(secrets.control_salt),
-        staged.next_control,
-        staged.void_from,
-    )
+    turned = controls.rotation(secrets.control_key, secrets.control_salt, staged.next_control)
+    body = AuthorityRotated(staged.rotations[-1], turned, staged.void_from)
     # A thief may have led it on, or taken it over for good: the id comes first.
     account.witness.loud = False
     with account.unfinished():

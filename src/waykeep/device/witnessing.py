@@ -26,7 +26,7 @@ from waykeep.channel.witness import WitnessClient
 from waykeep.device.heads import log_rewound
 from waykeep.device.keyring import Keyring
 from waykeep.errors import AuthorityError, ChannelError, DeviceError, WaykeepError, WitnessError
-from waykeep.formats.ids import PublicKey, b64
+from waykeep.formats.ids import PublicKey
 from waykeep.formats.messages import Head
 
 ATTEMPTS = 8
@@ -211,15 +211,7 @@ class OwnerWitness:
         return None
 
     def _rotation(self, log: OwnerState) -> Rotate:
-        secrets = self._keys.secrets
-        return Rotate(
-            secrets.control_key.public,
-            b64(secrets.control_salt),
-            log.next_control,
-            log.head,
-            newest_epoch(log),
-            len(log.resumed),
-        )
+        return Rotate(log.controls, log.head, newest_epoch(log), len(log.resumed))
 
 
 def _replaced(client: WitnessClient, newest: SigningKey, before: list[SigningKey]) -> bool:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from waykeep.authority.witnessing import NONCE_BYTES, Held, Read, Request
 from waykeep.formats.ids import parse_digest, parse_public_key, unb64
 from waykeep.formats.messages import Head
-from waykeep.witness.rules import SALT_BYTES
 
 
 def check_form(asked: Request | Read) -> None:
-    """Each digest, key and salt of a request is one, so that nothing else is ever held.
+    """Each digest and key of a request is one, so that nothing else is ever held. Rotations are opened by the rules.
 
     Raises:
-        FormatError: ``digest-malformed``, ``public-key-malformed``, ``base64-malformed``.
+        FormatError: ``digest-malformed``, ``public-key-malformed``, ``base64-malformed`` for the nonce of a read.
     """
     parse_digest(asked.pseudonym)
     if isinstance(asked, Read):
@@ -28,13 +27,11 @@ def _check(name: str, value: object) -> None:
     elif isinstance(value, Held):
         for field in value.__struct_fields__:
             _check(field, getattr(value, field))
-    elif isinstance(value, tuple):
+    elif isinstance(value, tuple) and name != "rotations":
         for key in value:
             _check_key(key)
     elif name == "next_control":
         parse_digest(str(value))
-    elif name == "salt":
-        unb64(str(value), SALT_BYTES)
     elif name in ("control", "key", "successor") and value is not None:
         _check_key(str(value))
 

@@ -6,7 +6,7 @@ A refused request changes nothing. A *retry* asks for what is held already: it i
 2. ``witness-pseudonym``, ``witness-held``: A registration's pseudonym is the digest of its control key. What it has
    held names no successor, and its state keys in ascending order, each once, the control key not among them.
 3. ``witness-signer``: The control key signs everything but an advance of the journal, which only state keys sign, and
-   a rotation, which the key signs that it names.
+   a rotation, which the key signs to which it leads.
 4. ``witness-closed``: After a close only a rotation is taken, and the same close again.
 5. ``witness-registered``: A pseudonym is registered once. The very same registration is a retry while all is still as
    it says.
@@ -17,9 +17,10 @@ A refused request changes nothing. A *retry* asks for what is held already: it i
 9. ``witness-not-forward``: Its number is greater than that of the head that it extends.
 10. ``witness-resume``: A resume replaces the journal head that is held, and its count is one more than that held. It
     is a retry if journal head, owner head and count are those that it asks for. Its owner head follows 8 and 9.
-11. ``witness-rotate``: A rotation's control key and salt open the commitment that is held, and both the key and the
-    next commitment are new. It retires every state key, clears the successor and those retired before, sets the count
-    of resumes if it names one, keeps the journal head. It is a retry while all is still as it left it.
+11. ``witness-rotate``: A rotation opens the commitment that is held, itself or by rotations that this witness missed,
+    each signed by its key; both the key and the next commitment are new. It retires every state key, clears the
+    successor and those retired before, sets the count of resumes if it names one, keeps the journal head. It is a retry
+    while all is still as it left it.
 12. A control key that is replaced signs nothing more; the commitment to the next one stays. What is or was a state
     key never becomes one (``witness-state-key``).
 13. ``witness-limit``: At most `MAX_STATE_KEYS` keys are named, and at most `MAX_KEYS` are or were. What retires named
@@ -28,7 +29,7 @@ A refused request changes nothing. A *retry* asks for what is held already: it i
 
 from __future__ import annotations
 
-from waykeep.authority import keys
+from waykeep.authority import controls, keys
 from waykeep.authority.witnessing import (
     MAX_STATE_KEYS,
     AdvanceEpoch,
@@ -43,14 +44,13 @@ from waykeep.authority.witnessing import (
     RetireStateKeys,
     Rotate,
 )
-from waykeep.errors import WitnessError
-from waykeep.formats.ids import Digest, PublicKey, unb64
+from waykeep.errors import AuthorityError, FormatError, WitnessError
+from waykeep.formats.ids import Digest, PublicKey
 from waykeep.witness.heads import advance, shown
 from waykeep.witness.row import Row, check_open, holding, replace
 
 MAX_KEYS = 1024
 """State keys that one pseudonym ever has, named and retired ones together, at most."""
-SALT_BYTES = 16
 LOOKS_AT_RETIRED = (Register, NameStateKey, ReplaceControl, RetireStateKeys, Rotate)
 
 
@@ -120,9 +120,22 @@ def _register(row: Row | None, action: Register, pseudonym: Digest, signer: Publ
 
 
 def _rotate(row: Row, action: Rotate, signer: PublicKey) -> Row:
-    if signer != action.control:
+    held, refused = (
+        row.held,
+        WitnessError(
+            "witness-rotate",
+            "found a rotation to a control key that this pseudonym did not commit to, or that was done",
+            hint="only the secret on the owner's newest rotating paper rotates",
+            status=403,
+        ),
+    )
+    try:
+        last = controls.open_(action.rotations[-1])
+        newest = controls.newest(action.rotations, row.next_control)
+    except (AuthorityError, FormatError):
+        raise refused from None
+    if signer != last.control:
         raise WitnessError("witness-signer", "found a rotation that the new control key did not sign", status=403)
-    held = row.held
     after = replace(
         held,
         owner=action.owner_head,
@@ -131,18 +144,12 @@ def _rotate(row: Row, action: Rotate, signer: PublicKey) -> Row:
         state_keys=(),
         successor=None,
     )
-    if (row.control, row.next_control, held) == (action.control, action.next_control, after):
+    if (row.control, row.next_control, held) == (last.control, last.next_control, after):
         return row
-    opens = keys.commitment(unb64(action.salt, SALT_BYTES), action.control) == row.next_control
-    if not opens or action.control == row.control or action.next_control == row.next_control:
-        raise WitnessError(
-            "witness-rotate",
-            "found a rotation to a control key that this pseudonym did not commit to, or that was done",
-            hint="only the secret on the owner's newest rotating paper rotates",
-            status=403,
-        )
+    if newest is None or last.control == row.control or last.next_control == row.next_control:
+        raise refused
     # What was retired before could be named by the old control key alone.
-    return Row(action.control, action.next_control, after, frozenset(held.state_keys))
+    return Row(last.control, last.next_control, after, frozenset(held.state_keys))
 
 
 def _advance_journal(row: Row, action: AdvanceJournal, signer: PublicKey) -> Row:

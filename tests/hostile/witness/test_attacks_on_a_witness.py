@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from tests.support.witness import Party, Witness, post, running_witness
-from waykeep.authority import witnessing
+from waykeep.authority import controls, witnessing
+from waykeep.authority.keys import commitment
 from waykeep.authority.witnessing import (
     MAX_REQUEST,
     NONCE_BYTES,
@@ -182,7 +183,8 @@ def test_a_stolen_control_key_after_the_rotation(party: Party) -> None:
     with refused("witness-state-key", party):
         party.ask(party.journal(5, 6), thief)
     with refused("witness-rotate", party):
-        party.ask(replace(party.rotation(), control=thief.public), thief)
+        forged = controls.rotation(thief, party.SALT, commitment(party.SALT, thief.public))
+        party.ask(replace(party.rotation(), rotations=(forged,)), thief)
 
 
 # -- strangers ---------------------------------------------------------------------------------------------------------

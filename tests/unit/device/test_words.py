@@ -55,7 +55,7 @@ GRANT = Granted(
     until_ms=SOME_DAY_MS + 2 * DAY_MS,
 )
 NAMED = WitnessNamed(KEY, "http://witness.example:8471", OTHER, "s" * 22)
-ROTATED = AuthorityRotated("rotation", KEY, "s" * 22, A_DIGEST, None)
+ROTATED = AuthorityRotated("rotation", "control rotation", None)
 ENTRIES: list[tuple[Body, str]] = [
     (DeviceAdded(KEY, "laptop"), "Your device “laptop” was added."),
     (WriterAdded(KEY, "phone", "signed"), "The writer “phone” may add data (signed)."),

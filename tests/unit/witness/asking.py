@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.unit.builders import key
-from waykeep.authority import keys
+from waykeep.authority import controls, keys
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.witnessing import (
     NONCE_BYTES,
@@ -64,7 +64,8 @@ ADVANCE_JOURNAL = AdvanceJournal(head(5), head(6), head(3))
 NAME = NameStateKey(OTHER.public)
 RETIRE = RetireStateKeys((STATE.public,))
 RESUME = Resume(head(5), head(2), head(3), head(4), 1)
-ROTATE = Rotate(NEXT.public, b64(SALT), AFTER_CONTROL, head(4, "rotated"), head(2))
+TO_NEXT = controls.rotation(NEXT, SALT, AFTER_CONTROL)
+ROTATE = Rotate((TO_NEXT,), head(4, "rotated"), head(2))
 CLOSE = Close(OTHER.public)
 BY_CONTROL = (ADVANCE_OWNER, ADVANCE_EPOCH, NAME, RETIRE, RESUME, CLOSE)
 ALL = (REGISTER, *BY_CONTROL, ADVANCE_JOURNAL, ROTATE)

@@ -27,12 +27,14 @@ from tests.unit.witness.asking import (
     ROTATE,
     SALT,
     STATE,
+    TO_NEXT,
     after,
     asked,
     head,
     row,
     signer_of,
 )
+from waykeep.authority import controls, dsse
 from waykeep.authority.keys import SigningKey, commitment
 from waykeep.authority.witnessing import (
     MAX_STATE_KEYS,
@@ -44,9 +46,11 @@ from waykeep.authority.witnessing import (
     NameStateKey,
     ReplaceControl,
     RetireStateKeys,
+    Rotate,
 )
 from waykeep.errors import WaykeepError, WitnessError
 from waykeep.formats.ids import PublicKey, b64
+from waykeep.formats.wire import encode_json
 from waykeep.witness.row import Row
 from waykeep.witness.rules import MAX_KEYS, decide
 
@@ -241,28 +245,79 @@ def test_witness_resume_that_was_done_and_gone_on_from() -> None:
         after(moved, RESUME)
 
 
+AFTER_THAT = commitment(SALT, OTHER.public)
+TO_AFTER = controls.rotation(AFTER, SALT, AFTER_THAT)
+
+
+def to_next(**changes: object) -> str:
+    """The rotation to `NEXT`, by itself, with something changed."""
+    said = replace(controls.open_(TO_NEXT), **changes)
+    return dsse.sign(controls.CONTROL_ROTATION_TYPE, encode_json(said), NEXT).decode()
+
+
+def rotate(*rotations: str) -> Rotate:
+    return replace(ROTATE, rotations=rotations)
+
+
 @pytest.mark.parametrize(
-    "wrong",
+    "rotation",
     [
-        {"salt": b64(bytes(15) + b"\1")},
-        {"next_control": NEXT_CONTROL},
+        to_next(salt=b64(bytes(15) + b"\1")),
+        to_next(next_control=NEXT_CONTROL),
+        to_next(salt="A"),
+        to_next(next_control="x" * 71),
+        to_next(control=OTHER.public),
+        TO_NEXT + " ",
+        "",
     ],
-    ids=["salt", "same next"],
+    ids=["salt", "same next", "no salt", "no digest", "signed by another", "spelling", "none"],
 )
-def test_witness_rotate(wrong: dict[str, object]) -> None:
+def test_witness_rotate(rotation: str) -> None:
     with refused("witness-rotate"):
-        after(row(), replace(ROTATE, **wrong), NEXT)
+        after(row(), rotate(rotation), NEXT)
 
 
 def test_witness_rotate_to_a_key_that_nobody_committed_to() -> None:
     with refused("witness-rotate"):
-        after(row(), replace(ROTATE, control=OTHER.public), OTHER)
+        after(row(), rotate(controls.rotation(OTHER, SALT, AFTER_CONTROL)), OTHER)
 
 
 def test_witness_rotate_to_the_same_key() -> None:
     same = replace(row(), next_control=commitment(SALT, CONTROL.public))
     with refused("witness-rotate"):
-        after(same, replace(ROTATE, control=CONTROL.public), CONTROL)
+        after(same, rotate(controls.rotation(CONTROL, SALT, AFTER_CONTROL)), CONTROL)
+
+
+def test_a_rotation_tells_a_witness_of_those_that_it_missed() -> None:
+    """It was down when the paper was used, and that machine was lost: the next paper does not give the key between."""
+    missed = rotate(TO_NEXT, TO_AFTER)
+    moved = after(row(), missed, AFTER)
+    assert (moved.control, moved.next_control) == (AFTER.public, AFTER_THAT)
+    assert after(moved, missed, AFTER) is moved
+    # One that missed nothing is told the same, and passes over what it knows.
+    assert after(after(row(), ROTATE, NEXT), missed, AFTER) == replace(moved, retired=frozenset())
+
+
+@pytest.mark.parametrize(
+    ("rotations", "signer"),
+    [
+        ((TO_AFTER,), AFTER),
+        ((TO_NEXT, TO_NEXT, TO_AFTER), AFTER),
+        ((to_next(next_control=AFTER_THAT), TO_AFTER), AFTER),
+        ((TO_NEXT, controls.rotation(OTHER, SALT, AFTER_THAT)), OTHER),
+        ((controls.rotation(OTHER, SALT, AFTER_CONTROL), TO_AFTER), AFTER),
+    ],
+    ids=["one left out", "one twice", "another next", "to another", "from another"],
+)
+def test_witness_rotate_by_rotations_that_do_not_lead_there(rotations: tuple[str, ...], signer: SigningKey) -> None:
+    with refused("witness-rotate"):
+        after(row(), rotate(*rotations), signer)
+
+
+def test_witness_signer_of_a_rotation_that_leads_to_another_key() -> None:
+    for signer in (NEXT, CONTROL, OTHER):
+        with refused("witness-signer"):
+            after(row(), rotate(TO_NEXT, TO_AFTER), signer)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +445,7 @@ def test_a_retry_is_for_whom_it_was_done(action: Action) -> None:
         (RESUME, {"resumes": 2}),
         (ROTATE, {"owner_head": head(5)}),
         (ROTATE, {"epoch": head(3)}),
-        (ROTATE, {"next_control": NEXT_CONTROL}),
+        (ROTATE, {"rotations": (controls.rotation(NEXT, SALT, NEXT_CONTROL),)}),
         (CLOSE, {"successor": AFTER.public}),
     ],
     ids=lambda value: kind(value) if isinstance(value, msgspec.Struct) else ",".join(value),

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import key
 from tests.unit.witness.asking import SALT, after, head, row
+from waykeep.authority import controls
 from waykeep.authority.keys import commitment
 from waykeep.authority.witnessing import (
     Action,
@@ -20,11 +21,14 @@ from waykeep.authority.witnessing import (
     Rotate,
 )
 from waykeep.errors import WitnessError
-from waykeep.formats.ids import b64
 from waykeep.formats.messages import Head
 from waykeep.witness.row import Row
 
 CONTROLS = [key(name) for name in ("control", "next", "after", "last")]
+_ROTATIONS = tuple(
+    controls.rotation(turned, SALT, commitment(SALT, then.public))
+    for turned, then in zip(CONTROLS, (*CONTROLS[1:], CONTROLS[-1]), strict=True)
+)
 STATES = [key(name) for name in ("state", "second", "third")]
 HEADS = st.builds(head, st.integers(0, 8), st.sampled_from(("", "fork")))
 STEPS = 25
@@ -50,10 +54,9 @@ def asked(draw: st.DrawFn, held: Row) -> Action:
 
     h = held.held
     state = draw(st.sampled_from(STATES)).public
-    # The one that the row has committed to, most times.
+    # To the one that the row has committed to, most times, or the one after it.
     at = [control.public for control in CONTROLS].index(held.control)
-    new = CONTROLS[min(at + draw(st.integers(0, 2)), len(CONTROLS) - 1)]
-    then = CONTROLS[min(CONTROLS.index(new) + 1, len(CONTROLS) - 1)]
+    new = min(at + draw(st.integers(0, 2)), len(CONTROLS) - 1)
     choices: list[Action] = [
         AdvanceOwner(now(h.owner) or head(0), following(h.owner)),
         AdvanceEpoch(now(h.epoch), following(h.epoch)),
@@ -61,7 +64,7 @@ def asked(draw: st.DrawFn, held: Row) -> Action:
         NameStateKey(state),
         RetireStateKeys((state,)),
         Resume(now(h.journal), now(h.journal), now(h.owner) or head(0), following(h.owner), h.resumes + 1),
-        Rotate(new.public, b64(SALT), commitment(SALT, then.public), draw(HEADS), now(h.epoch)),
+        Rotate(_ROTATIONS[draw(st.integers(0, at)) : new + 1], draw(HEADS), now(h.epoch)),
         *([] if draw(st.integers(0, 3)) else [Close(state)]),
     ]
     return draw(st.sampled_from(choices))
@@ -118,4 +121,4 @@ def test_forward_only_and_no_request_ever_does_something_twice(data: st.DataObje
 def _may(held: Row, action: Action) -> tuple[str, ...]:
     if isinstance(action, AdvanceJournal):
         return held.held.state_keys
-    return (action.control,) if isinstance(action, Rotate) else (held.control,)
+    return (controls.open_(action.rotations[-1]).control,) if isinstance(action, Rotate) else (held.control,)
