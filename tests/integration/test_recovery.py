@@ -13,7 +13,8 @@ from tests.support.people import Person, refused
 from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
 from waykeep.authority.statements import AuthorityRotated, DeviceAdded, NodeApproved
-from waykeep.device import recovery
+from waykeep.channel.witness import WitnessClient
+from waykeep.device import recovery, witnesses
 from waykeep.device.making import now_ms
 from waykeep.device.owner import Paper
 from waykeep.errors import HostError, WaykeepError
@@ -208,6 +209,34 @@ def test_a_witness_that_missed_a_recovery_whose_machine_is_lost_is_told_with_the
             assert held.owner == device.log().head and device.witness.untold is None
             assert len(device.log().rotations) == 3
             assert device.rows("location", *ALWAYS).num_rows == 10
+
+
+def test_a_witness_that_is_made_void_is_told_as_well(owner: Person, witness: Witness, stage: Watched) -> None:
+    """A user cloud that the host shows the log of before would have it go on with what was granted then."""
+    with running_witness(stage.devices, tokens=1, name=f"w-{owner.owner[:8]}") as other:
+        with owner.account() as device:
+            choose(device, witness)
+            upload(device, 0)
+            pseudonym = device.log().pseudonym()
+            number = witnesses.move(device, other.url, other.key, other.tokens.pop())
+        new = Device(owner, f"{owner.owner[:8]}-new")
+        new.recovered(owner.paper, void_from=number)
+        with new.account() as device, WitnessClient(other.url, other.key, pseudonym) as client:
+            log = device.log()
+            assert log.witness is not None and log.witness.key == witness.key
+            held = client.read().held
+            assert log.holds(held.owner) and held.owner.number >= log.rotated and held.state_keys == ()
+
+
+def test_a_void_witness_that_is_down_is_named(owner: Person, witness: Witness, stage: Watched) -> None:
+    with running_witness(stage.devices, tokens=1, name=f"w-{owner.owner[:8]}") as other:
+        with owner.account() as device:
+            choose(device, witness)
+            number = witnesses.move(device, other.url, other.key, other.tokens.pop())
+        other.stop()
+        new = Device(owner, f"{owner.owner[:8]}-new")
+        assert new.recovering(owner.paper, void_from=number).void == (other.url,)
+        other.start()
 
 
 def test_entries_since_a_number_are_void(owner: Person) -> None:

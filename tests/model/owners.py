@@ -208,6 +208,10 @@ def rotate(world: World, branch: Branch, void_from: int | None, name: str, *, to
     if told:
         action = Rotate(device.log.controls, device.log.head)
         world.ask(device.witness, action, control(number), device.log.pseudonym())
+        for named in (entry.body for _, entry, _ in log.entries[log.rotated :]):
+            if isinstance(named, WitnessNamed) and named.key != device.witness:
+                with suppress(WaykeepError):  # void now: a user cloud on the log of before still asks it
+                    world.ask(named.key, action, control(number), keys.key_digest(named.control))
         world.exempt = False
     return device
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from tests.support.people import SOME_DAY_MS, Person, points
@@ -11,6 +13,7 @@ from waykeep.device.account import Account, now_ms
 from waykeep.device.keystore import KeyFile
 from waykeep.device.owner import Paper
 from waykeep.device.profile import Folder
+from waykeep.device.recovery import Recovered
 from waykeep.formats.messages import Accepted
 
 
@@ -46,17 +49,16 @@ class Device:
     def recovered(self, paper: Paper, void_from: int | None = None) -> Paper:
         """Takes the owner's id back on this machine; the new paper (or the one shown when it was begun here)."""
         shown: list[Paper] = []
-        recovery.recover(
-            self.folder,
-            self.profile,
-            self.lock,
-            lambda: paper,
-            self.name,
-            void_from=void_from,
-            show=shown.append,
-            clock=now_ms,
-        )
+        self.recovering(paper, void_from, shown.append)
         return shown[0] if shown else paper
+
+    def recovering(
+        self, paper: Paper, void_from: int | None = None, show: Callable[[Paper], None] = lambda shown: None
+    ) -> Recovered:
+        """As `recovered`; what came of it."""
+        return recovery.recover(
+            self.folder, self.profile, self.lock, lambda: paper, self.name, void_from=void_from, show=show, clock=now_ms
+        )
 
 
 def upload(device: Account, step: int = 0, count: int = 10) -> Accepted:

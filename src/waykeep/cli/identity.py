@@ -191,6 +191,11 @@ def recover(
     output.console.print(f"\nThe id is yours again, as entry {done.number} of its log. No device from before is.")
     if done.untold:
         output.errors.print(f"Your witness does not know yet ({done.untold}); the next command tells it.")
+    for url in done.void:
+        output.errors.print(
+            f"The witness at {url} is void now and could not be told. Until its operator ends it, what you granted "
+            "while it was yours can still be used, as often as you granted it."
+        )
 
 
 def _paper(file: Path | None) -> Paper:

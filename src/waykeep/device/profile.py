@@ -108,7 +108,7 @@ class Folder:
             raise DeviceError(
                 "folder-in-use",
                 "found an owner in this folder already",
-                hint="choose another with --home, or use this owner",
+                hint="choose another with --home, or use this owner; if you repeat a recovery, it is done",
             )
         for folder in (self.path, self.outbox, self.log, self.pending):
             files.make_folder(folder)

@@ -31,7 +31,7 @@ from waykeep.authority.statements import (
     RecipientsNamed,
     WriterAdded,
 )
-from waykeep.device import epochs, files, handing, writing
+from waykeep.device import epochs, files, handing, witnesses, writing
 from waykeep.device.account import Account
 from waykeep.device.chain import beside
 from waykeep.device.handing import Bundle
@@ -51,10 +51,17 @@ ATTEMPTS = 8
 
 
 class Recovered(NamedTuple):
-    """``number`` is the entry of the rotation; ``untold`` why the witness does not know of it yet, or empty."""
+    """What came of it.
+
+    Attributes:
+        number: Of the rotation's entry.
+        untold: Why the witness does not know of it yet, or empty.
+        void: Addresses of witnesses that it made void and that could not be told.
+    """
 
     number: int
     untold: str
+    void: tuple[str, ...]
 
 
 def recover(
@@ -234,8 +241,9 @@ def _turn(account: Account, staged: Staged) -> Recovered:
     held = account.witness.tell(log)
     if held is not None and held.journal is not None:
         remember(account.folder, journal=held.journal)
+    void = witnesses.rotate_void(account, log)
     files.remove(account.folder.recovering)
-    return Recovered(log.rotated, "" if account.witness.untold is None else account.witness.untold.rule)
+    return Recovered(log.rotated, "" if account.witness.untold is None else account.witness.untold.rule, void)
 
 
 def _give_up(host: HostClient, secrets: Secrets, folder: Folder, log: OwnerState) -> NoReturn:

@@ -9,21 +9,23 @@ import msgspec
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import key_digest
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.statements import WAIVER, WitnessNamed, WitnessWaived
+from waykeep.authority.statements import WAIVER, AuthorityRotated, WitnessNamed, WitnessWaived
 from waykeep.authority.witnessing import Close, Held, Register
 from waykeep.channel.exchange import Exchanges, TooLarge, Unanswered
 from waykeep.channel.witness import WitnessClient
 from waykeep.device import journals
 from waykeep.device.account import Account
 from waykeep.device.heads import see_journal
-from waykeep.device.witnessing import newest_epoch, state_keys_in_force
-from waykeep.errors import ChannelError, DeviceError, FormatError, WitnessError
+from waykeep.device.witnessing import newest_epoch, rotation, state_keys_in_force
+from waykeep.errors import ChannelError, DeviceError, FormatError, WaykeepError, WitnessError
 from waykeep.formats.ids import PublicKey, b64, parse_public_key
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import decode_json
 
 MAX_KEY_ANSWER = 1024
 TIMEOUT_S = 10.0
+MAX_VOID = 4
+"""Void witnesses that are told: a thief could have named any number."""
 
 
 class _Key(msgspec.Struct, frozen=True):
@@ -133,6 +135,30 @@ def _register_as_it_is(account: Account, log: OwnerState, url: str, key: PublicK
     held = Held(log.head, state.head, newest_epoch(log), len(log.resumed), state_keys_in_force(log))
     # No grant is in force that was not given since, so an older record of this journal sets nothing back.
     _register(account, log, url, key, token, held, lambda head: head is None or _has(state, head))
+
+
+def rotate_void(account: Account, log: OwnerState) -> tuple[str, ...]:
+    """Rotate also at witnesses whose naming the last rotation made void.
+
+    A user cloud that the host shows the log of before still asks them, and an honest one would have it go on.
+
+    Returns:
+        Addresses of those that could not be told, of the newest `MAX_VOID`.
+    """
+    turned = log.entries[log.rotated - 1][1].body
+    first = turned.void_from if isinstance(turned, AuthorityRotated) and turned.void_from is not None else log.rotated
+    bodies = [entry.body for _, entry, _ in log.entries[first - 1 : log.rotated - 1]]
+    void = {body.key: body for body in bodies if isinstance(body, WitnessNamed)}
+    if log.witness is not None:
+        void.pop(log.witness.key, None)
+    untold = []
+    for named in list(void.values())[-MAX_VOID:]:
+        with WitnessClient(named.url, named.key, key_digest(named.control)) as client:
+            try:
+                client.ask(rotation(log), account.keys.secrets.control_key)
+            except WaykeepError:
+                untold.append(named.url)
+    return tuple(untold)
 
 
 def _has(state: JournalState, head: Head) -> bool:

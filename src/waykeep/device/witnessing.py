@@ -164,7 +164,7 @@ class OwnerWitness:
         except WitnessError as error:
             # A thief may have led it on with the old key; the paper's takes effect whatever it holds.
             if error.rule == "witness-signer" and log.rotations:
-                return self._ask(log, self._rotation(log))
+                return self._ask(log, rotation(log))
             if error.rule == "witness-rotate" and isinstance(action, Rotate):
                 raise log_rewound("your witness holds an entry of your owner log that the host does not show") from None
             if error.rule not in ("witness-head", "witness-resume", "witness-not-forward"):
@@ -175,7 +175,7 @@ class OwnerWitness:
         """What is still to be told."""
         if not log.holds(held.owner) or held.owner.number < log.rotated:
             if log.rotated:
-                return self._rotation(log)  # takes effect whatever it holds, unless it was done
+                return rotation(log)  # takes effect whatever it holds, unless it was done
             raise log_rewound(
                 f"your witness holds entry {held.owner.number} of your owner log, and the host shows "
                 f"{'entries up to ' + str(log.head.number) if held.owner.number > log.head.number else 'another one'}"
@@ -210,8 +210,10 @@ class OwnerWitness:
             return AdvanceEpoch(held.epoch, newest)
         return None
 
-    def _rotation(self, log: OwnerState) -> Rotate:
-        return Rotate(log.controls, log.head, newest_epoch(log), len(log.resumed))
+
+def rotation(log: OwnerState) -> Rotate:
+    """What tells a witness of the last rotation, whatever it holds."""
+    return Rotate(log.controls, log.head, newest_epoch(log), len(log.resumed))
 
 
 def _replaced(client: WitnessClient, newest: SigningKey, before: list[SigningKey]) -> bool:

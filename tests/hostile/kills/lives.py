@@ -32,8 +32,8 @@ NOT_YET = ("paper-mismatch", "log-rotation", "paper-used", "paper-unconfirmed", 
 NAMING = frozenset({("device", "rename"), ("device", "unlink"), ("witness", "fsync")})
 NAMING |= {(process, call) for process in ("host", "cloud") for call in ("link", "unlink")}
 """What divides one state that can be left from the next; all else that is written has no name yet that is read."""
-MADE_UP_FOR = {"resume": "resume-not-needed", "revoke": "key-unknown"}
-"""How a step is refused that was cut off, and that the next command did the rest of."""
+DONE = {"resume": "resume-not-needed", "revoke": "key-unknown", "recover": "folder-in-use"}
+"""How a step is refused that was cut off when it was done, or when the next command does the rest of it."""
 CACHES = ("log", "heads")
 """Places on a device that only hold what it has seen elsewhere."""
 
@@ -202,12 +202,12 @@ class Lives:
         life.start(step)
         if life.end(step):
             return
-        if step == "recover":
+        if DONE.get(step, "-") in life.said:
+            life.made_up_for(step)
+        elif step == "recover":
             self._try_papers(life, elsewhere=elsewhere)
         else:
-            # What was cut off is made up for by the next command, also by one that then finds nothing to do.
-            assert MADE_UP_FOR.get(step, "-") in life.said, f"{step} was refused: {life.said}"
-            life.made_up_for(step)
+            raise AssertionError(f"{step} was refused: {life.said}")
 
     def _try_papers(self, life: Keeper, *, elsewhere: bool) -> None:
         """The paper that was shown last does not count yet: one before does, or says that it was used; then it does."""
