@@ -186,15 +186,15 @@ def recover(
             show=lambda paper: _show_new(owner, paper),
             clock=now_ms,
         )
-    if owner.json:
-        return
-    output.console.print(f"\nThe id is yours again, as entry {done.number} of its log. No device from before is.")
+    if not owner.json:
+        output.console.print(f"\nThe id is yours again, as entry {done.number} of its log. No device from before is.")
     if done.untold:
-        output.errors.print(f"Your witness does not know yet ({done.untold}); the next command tells it.")
+        output.warn(f"your witness does not know yet ({done.untold}); the next command tells it", as_json=owner.json)
     for url in done.void:
-        output.errors.print(
-            f"The witness at {url} is void now and could not be told. Until its operator ends it, what you granted "
-            "while it was yours can still be used, as often as you granted it."
+        output.warn(
+            f"the witness at {url} is void now and could not be told; until its operator ends it, what you granted "
+            "while it was yours can still be used, as often as you granted it",
+            as_json=owner.json,
         )
 
 
