@@ -22,7 +22,7 @@ setup: ## virtual environment in .venv, locked packages, Debian packages (all ve
 setup-demo:
 	@$(PYTHON) -I tools/setup.py demo
 
-demo: setup-demo ## the seven steps on real recordings; writes demo-output/
+demo: setup-demo ## the main job and a study on real recordings; writes demo-output/
 	@$(BIN)/waykeep demo --output demo-output $(ARGS)
 
 test: setup ## unit, integration and hostile tests

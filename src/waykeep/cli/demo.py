@@ -8,7 +8,7 @@ from pathlib import Path
 def demo(
     *, output: Path = Path("demo-output"), recordings: Path | None = None, keep: bool = False, json: bool = False
 ) -> None:
-    """Show the main job, end to end, on real phone recordings: seven steps, two algorithms, five refusals.
+    """Show the main job, end to end, on real phone recordings: seven steps and a study, two algorithms, six refusals.
 
     Args:
         output: Folder for summary.json, trips.geojson and report.html.
