@@ -73,7 +73,9 @@ def play(output: Path, recordings: Path | None, *, keep: bool, as_json: bool) ->
 
 def _start(stage: Stage, wires: Path, taps: contextlib.ExitStack, console: Console) -> str:
     """Start supervisor and host, with a tap on each of the host's sockets; the URL at which the host is reached."""
-    console.print("[bold]Waykeep demo[/]: the main job in seven steps, and a study in four more, on real phone recordings.\n")
+    console.print(
+        "[bold]Waykeep demo[/]: the main job in seven steps, and a study in four more, on real phone recordings.\n"
+    )
     console.print(f"[yellow]{insecure.WARNING}[/]\n")
     stage.start_supervisor()
     tapped = stage.folder / "tapped.sock"
