@@ -1,0 +1,86 @@
+"""The one grid of places and the one ladder of times to which data is made coarse: each step is a union of finer ones.
+
+So what is made coarser again, in any order, is what it would have been at once. No noise is drawn: asking twice tells
+nothing that asking once did not.
+
+1. A place's *row* at level k is ``floor(lat_e7 / 2**k)``. Level 0 is exact; level 24, the last one, is 1.68 degrees.
+2. Its *column* is ``floor(lon_e7 / 2**(k + d))``, where d doublings keep cells about as wide as high. They depend on
+   the row at level 24 alone, so that they are the same at each level: see `DOUBLINGS`.
+3. A place is told as the middle of its cell, which lies in the same cell of each coarser level.
+4. A time is told as the beginning of its step of `STEPS_MS`, counted from 1970 UTC; each divides the next.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from waykeep.errors import FormatError
+
+MAX_LEVEL = 24
+UNIT_M = 0.0111319
+"""Metres of one ``e7`` unit of latitude: a 3.6 * 10**9th of the earth's 40,075 km."""
+STEPS_MS = (1, 1000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000)
+"""One millisecond (exact), a second, a minute, five, fifteen, an hour, six, a day."""
+DOUBLINGS = (27, 41, 48, 51, 52)
+"""``d`` is how many of these are at most ``n``, where the row at level 24 is ``n`` or ``-n - 1``."""
+
+_MAX_LAT, _MAX_LON = 900_000_000, 1_800_000_000
+Places = npt.NDArray[np.int64]
+
+
+def level_of(metres: float) -> int:
+    """The finest level whose cells are at least so high.
+
+    Raises: FormatError: ``precision-unknown`` for less than nothing, or more than the coarsest level.
+    """
+    if not 0 <= metres <= height_m(MAX_LEVEL):
+        raise FormatError(
+            "precision-unknown",
+            "found a precision that no level of the grid has",
+            hint=f"from 0 (exact) to {height_m(MAX_LEVEL):.0f} metres",
+        )
+    return 0 if metres <= UNIT_M else math.ceil(math.log2(metres / UNIT_M))
+
+
+def height_m(level: int) -> float:
+    """How high a cell is, in metres."""
+    return float(UNIT_M * 2**level)
+
+
+def step_of(milliseconds: int) -> int:
+    """The shortest step of `STEPS_MS` that is at least so long. Raises: FormatError: ``precision-unknown``."""
+    found = bisect.bisect_left(STEPS_MS, milliseconds)
+    if milliseconds < 0 or found == len(STEPS_MS):
+        raise FormatError("precision-unknown", "found a step of time over a day", hint="at most a day")
+    return STEPS_MS[found]
+
+
+def doublings(lat_e7: Places) -> Places:
+    """``d`` of each latitude."""
+    row = lat_e7 >> MAX_LEVEL
+    return np.searchsorted(np.array(DOUBLINGS), np.where(row < 0, -row - 1, row), side="right").astype(np.int64)
+
+
+def corners(lat_e7: Places, lon_e7: Places, level: int) -> tuple[Places, Places, Places, Places]:
+    """South, west, north and east of each place's cell; the north and east edges belong to the next one."""
+    shift = level + doublings(lat_e7)
+    south, west = lat_e7 >> level << level, lon_e7 >> shift << shift
+    return south, west, south + (1 << level), west + (np.int64(1) << shift)
+
+
+def places(lat_e7: Places, lon_e7: Places, level: int) -> tuple[Places, Places]:
+    """Where each place is told to be, in the same units."""
+    if level == 0:
+        return lat_e7, lon_e7
+    south, west, north, east = corners(lat_e7, lon_e7, level)
+    # Cells at a pole or the antimeridian reach beyond it.
+    return np.clip((south + north) >> 1, -_MAX_LAT, _MAX_LAT), np.clip((west + east) >> 1, -_MAX_LON, _MAX_LON)
+
+
+def times(ts_ms: Places, step_ms: int) -> Places:
+    """When each time is told to be, in ms."""
+    return ts_ms - ts_ms % step_ms
