@@ -19,6 +19,7 @@ from tests.unit.builders import NOW_MS, Owner, an_approval, an_owner, born, epoc
 from waykeep.authority import access, dsse, ownerlog
 from waykeep.authority.keys import SigningKey, key_digest
 from waykeep.authority.ownerstate import Ended, OwnerState
+from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.statements import (
     INCEPTION_TYPE,
     KEY_LIST_TYPE,
@@ -36,7 +37,6 @@ from waykeep.authority.statements import (
     Resumed,
     StateKeyNamed,
     StateKeyRetired,
-    Withdrawn,
     WitnessWaived,
     WriterAdded,
 )

@@ -13,7 +13,8 @@ from tests.support.identities import Device, upload
 from tests.support.people import Person, refused
 from waykeep.authority import access, dsse
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.statements import KEY_LIST_TYPE, NodeApproved, Withdrawn
+from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.statements import KEY_LIST_TYPE, NodeApproved
 from waykeep.device import identity, verifying, writing
 from waykeep.device.account import Account
 from waykeep.device.keystore import KeyFile

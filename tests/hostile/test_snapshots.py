@@ -79,7 +79,7 @@ def test_an_index_that_is_not_of_these_logs(life: Life, changes: dict[str, objec
 
 @pytest.mark.parametrize("signer", ["anna/device", "anna/authority", "bert/state", "stranger"])
 def test_an_index_forged_by_a_key_that_is_no_state_key(life: Life, signer: str) -> None:
-    life.forge(key(signer), counts={life.grant: 0})
+    life.forge(key(signer), used={life.log.digest_at(life.grant): (0, 0)})
     foreign(life)
 
 
@@ -87,7 +87,7 @@ def test_an_index_forged_by_a_retired_state_key(life: Life) -> None:
     life.owner.add(StateKeyNamed(key("next").public), life.owner.device)
     life.owner.add(StateKeyRetired(life.owner.state_key.public), life.owner.device)
     life.publish()
-    life.forge(counts={life.grant: 0})
+    life.forge(used={life.log.digest_at(life.grant): (0, 0)})
     foreign(life)
 
 

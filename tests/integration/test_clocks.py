@@ -17,7 +17,7 @@ from tests.support.grants import ROWS, Holder, choose, with_rows
 from tests.support.people import Person, refused
 from tests.support.stages import Watched
 from tests.support.witness import Witness
-from waykeep.authority.records import Debited
+from waykeep.authority.records import Debited, Spent
 from waykeep.device.account import Account, now_ms
 from waykeep.formats.ids import parse_public_key
 
@@ -78,12 +78,15 @@ def test_a_witness_whose_clock_is_off_does_nothing_outside_the_window(
         wide = holder.granted(device, not_before_ms=0, until_ms=now_ms() + 2 * YEAR_MS)
         if off_ms != HOUR_MS:
             # By that clock the node's evidence is of the future, or too old: it serves nobody.
-            with refused("platform-evidence-expired" if off_ms > 0 else "platform-evidence-from-future", "attestation"):
+            with refused("run-failed", "device"):
                 holder.use(wide)
+            failure = person.details()[-1]
+            assert isinstance(failure, Spent)
+            assert failure.failed == ("platform-evidence-expired" if off_ms > 0 else "platform-evidence-from-future")
             return
-        found, receipt = holder.use(wide)
+        found = holder.use(wide)
         assert found.rows == [{"rows": ROWS}]
-        assert abs(receipt.time_ms - now_ms() - off_ms) < MINUTE_MS
+        assert abs(found.receipt.time_ms - now_ms() - off_ms) < MINUTE_MS
 
 
 @pytest.mark.parametrize("off_ms", [-HOUR_MS, HOUR_MS])
@@ -102,4 +105,4 @@ def test_a_device_whose_clock_is_off_by_an_hour_changes_no_window(stage: Watched
         choose(device, witness)
         holder = Holder(person)
         number = holder.granted(device)
-        assert holder.use(number)[0].rows == [{"rows": ROWS}]
+        assert holder.use(number).rows == [{"rows": ROWS}]

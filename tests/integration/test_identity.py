@@ -14,8 +14,9 @@ from tests.support.identities import Device, choose, upload
 from tests.support.people import SOME_DAY_MS, Person, points, refused
 from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
-from waykeep.authority.statements import EpochOpened, KeyRevoked, NodeApproved, Withdrawn
-from waykeep.device import enrolling, granting, handing, identity, keystore
+from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.statements import EpochOpened, KeyRevoked, NodeApproved
+from waykeep.device import enrolling, handing, identity, keystore, revoking
 from waykeep.device.keystore import Secrets
 from waykeep.errors import HostError
 from waykeep.formats import agefile
@@ -377,7 +378,7 @@ def test_a_host_that_does_not_take_a_revocation_stops_no_owner(
         (number,) = log.approvals
         assert device.witness.connected(log).read().held.state_keys == (device.connect().state_key,)
         host.rule = hides_new_entries(log.head.number + 1) if how == "hides" else refuses_new_entries
-        done = granting.revoke(device, number)
+        done = revoking.revoke(device, Withdrawn(number))
         assert (done.number, done.refusal, done.retired) == (None, "entry-withheld", 1)
         assert device.witness.connected(log).read().held.state_keys == ()
         assert len(device.owner_log._pending.items()) == 1

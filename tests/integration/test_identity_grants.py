@@ -11,17 +11,20 @@ import pytest
 
 from tests.support import algorithms
 from tests.support.between import LOSE, PASS, Said, between
+from tests.support.grants import DEADLINE_MS
 from tests.support.identities import choose, upload
 from tests.support.people import SOME_DAY_MS, Person, refused
 from tests.support.program import waykeep
 from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
-from waykeep.authority.records import Receipt
-from waykeep.authority.statements import Granted
-from waykeep.device import granting, holder
+from waykeep.authority.asking import Ask
+from waykeep.authority.permissions import Granted, Withdrawn
+from waykeep.device import granting, holder, revoking, tickets
 from waykeep.device.account import Account, now_ms
-from waykeep.device.holder import HolderKey
-from waykeep.formats.messages import GrantedRows
+from waykeep.device.granting import To
+from waykeep.device.holder import Got, HolderKey
+from waykeep.device.scoping import Terms
+from waykeep.device.tickets import Opened
 
 WINDOW = (SOME_DAY_MS - SOME_DAY_MS % 86_400_000, SOME_DAY_MS - SOME_DAY_MS % 86_400_000 + 9 * 86_400_000)
 
@@ -46,31 +49,18 @@ def granted(device: Account, key: HolderKey, runs: int = 2) -> int:
 
 def grant_of(key: HolderKey, runs: int = 2) -> Granted:
     found, _ = algorithms.slow()
-    return granting.propose_grant(
-        found,
-        found.digest,
-        holder=key.signer.public,
-        recipient=key.recipient,
-        runs=runs,
-        until="2090-01-01",
-        first="2016-06-20",
-        after="2016-06-29",
-        settings=[],
-    )
+    to = To(key.signer.public, key.recipient, runs, deadline_ms=DEADLINE_MS)
+    terms = Terms(first="2016-06-20", after="2016-06-29", until="2090-01-01")
+    return granting.propose_grant(found, found.digest, to, terms, [])
 
 
-def used(person: Person, path: Path, number: int, host: str = "") -> tuple[GrantedRows, Receipt]:
-    return holder.use(
-        path,
-        host or person.stage.host_url,
-        person.owner,
-        person.trust,
-        now_ms,
-        grant=number,
-        digest=algorithms.slow()[0].digest,
-        parameters={},
-        window=WINDOW,
-    )
+def ticket_of(device: Account, number: int) -> Opened:
+    return tickets.open_(granting.ticket(device, number))
+
+
+def used(person: Person, path: Path, ticket: Opened, host: str = "") -> Got:
+    url = host or person.stage.host_url
+    return holder.use(path, ticket, person.trust, now_ms, ask=Ask(), parameters={}, host_url=url)
 
 
 def test_a_grant_is_used_and_counted_and_taken_back(
@@ -82,15 +72,16 @@ def test_a_grant_is_used_and_counted_and_taken_back(
         upload(device, 0)
         number = granted(device, key)
         assert granting.give(device, grant_of(key)) == number, "said twice, it is one grant"
-        found, receipt = used(owner, path, number)
-        assert found.rows == [{"rows": 10}] and receipt.epochs_missing == ()
+        ticket = ticket_of(device, number)
+        found = used(owner, path, ticket)
+        assert found.rows == [{"rows": 10}] and found.receipt.epochs_missing == ()
         (line,) = granting.listed(device)
         assert (line.number, line.used, line.ended) == (number, 1, "")
-        done = granting.revoke(device, number)
+        done = revoking.revoke(device, Withdrawn(number))
         assert (done.refusal, done.retired) == ("", 0)
         assert granting.listed(device)[0].ended == "grant-withdrawn"
         with refused("holder-unlisted", "device"):
-            used(owner, path, number)
+            used(owner, path, ticket)
 
 
 def test_a_lost_answer_costs_no_second_run(owner: Person, witness: Witness, researcher: tuple[Path, HolderKey]) -> None:
@@ -99,6 +90,7 @@ def test_a_lost_answer_costs_no_second_run(owner: Person, witness: Witness, rese
         choose(device, witness)
         upload(device, 0)
         number = granted(device, key, runs=1)
+        ticket = ticket_of(device, number)
         with between(owner.stage.host_url) as host:
 
             def rule(count: int, method: str, path: str) -> Said:
@@ -106,17 +98,17 @@ def test_a_lost_answer_costs_no_second_run(owner: Person, witness: Witness, rese
 
             host.rule = rule
             with refused("host-unreachable", "host"):
-                used(owner, path, number, host.url)
+                used(owner, path, ticket, host.url)
             (asked,) = [p for p in path.parent.iterdir() if p.name.endswith(".asked")]
             before = asked.read_bytes()
-            first, _ = used(owner, path, number, host.url)
+            first = used(owner, path, ticket, host.url)
             assert not asked.exists()
         # The same request again is the same run: its id is what the holder kept.
         asked.write_bytes(before)
-        again, _ = used(owner, path, number)
-        assert again.request_id == first.request_id == json.loads(before)
+        again = used(owner, path, ticket)
+        assert again.receipt.run_id == first.receipt.run_id == json.loads(before)
         with refused("runs-used-up", "authority"):
-            used(owner, path, number)
+            used(owner, path, ticket)
 
 
 def test_a_key_to_which_nothing_was_granted(
@@ -125,11 +117,11 @@ def test_a_key_to_which_nothing_was_granted(
     _, key = researcher
     with owner.account() as device:
         choose(device, witness)
-        number = granted(device, key)
+        ticket = ticket_of(device, granted(device, key))
     stranger = tmp_path / "stranger.key"
     holder.make(stranger)
-    with refused("holder-unlisted", "device"):
-        used(owner, stranger, number)
+    with refused("ticket-foreign", "device"):
+        used(owner, stranger, ticket)
 
 
 def test_a_number_of_runs_that_is_none(researcher: tuple[Path, HolderKey]) -> None:
@@ -152,13 +144,14 @@ def test_the_verbs_of_owner_and_holder(owner: Person, witness: Witness, tmp_path
     said = json.loads(waykeep("witness", "use", witness.url, f"--token={token}", f"--key={witness.key}", *own).stdout)
     assert said["key"] == witness.key
     wanted = ("--holder=" + key["holder"], "--recipient", key["recipient"], "--runs", "2", "--until", "2090-01-01")
-    number = json.loads(waykeep("grant", "give", found.digest, *wanted, *own).stdout)["number"]
-    there = ("--owner", owner.owner, "--host", owner.stage.host_url, f"--trust-insecure-root={owner.stage.root}")
+    number = json.loads(waykeep("grant", "give", found.digest, *wanted, "--deadline=1500ms", *own).stdout)["number"]
+    ticket = str(tmp_path / "ticket")
+    assert json.loads(waykeep("grant", "ticket", str(number), "-o", ticket, *own).stdout)["number"] == number
     shared = () if os.geteuid() == 0 else ("--shared-uid",)
-    use = ("grant", "use", found.digest, "--file", str(file), "--grant", str(number), *there, *shared)
+    use = ("grant", "use", ticket, "--file", str(file), f"--trust-insecure-root={owner.stage.root}", *shared)
     assert json.loads(waykeep(*use, "--json").stdout)["rows"] == [{"rows": 10}]
     assert "the receipt fits them" in waykeep(*use).stdout
-    (line,) = json.loads(waykeep("grant", "list", *own).stdout)
+    (line,) = json.loads(waykeep("grant", "list", *own).stdout)["grants"]
     assert (line["number"], line["used"]) == (number, 2)
     assert json.loads(waykeep("grant", "revoke", str(number), *own).stdout)["number"] > number
     assert json.loads(waykeep("suspend", *own).stdout)["wakes"] is True

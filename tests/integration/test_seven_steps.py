@@ -145,7 +145,7 @@ def test_a_run_reads_the_window_that_was_approved_and_no_more(owner: Person) -> 
         result = device.run(trips.digest, {}, SOME_DAY_MS, middle)
         receipt = open_receipt(result.receipt, list(device.log().state_keys))
         assert receipt.rows_in == {"filtered-location": int((times < middle).sum())}
-        with unchanged(owner), pytest.raises(WaykeepError, match="time-not-approved"):
+        with unchanged(owner), pytest.raises(WaykeepError, match="time-not-allowed"):
             device.run(trips.digest, {}, SOME_DAY_MS, middle + 1)
 
 

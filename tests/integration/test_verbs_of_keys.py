@@ -464,7 +464,7 @@ def test_witness_waive_at_a_terminal(shell: Shell) -> None:
 def test_grants_as_their_owner_and_their_holder_run_them(
     shell: Shell, owner: Person, stage: Watched, tmp_path: Path
 ) -> None:
-    file = tmp_path / "study.key"
+    file, ticket = tmp_path / "study.key", tmp_path / "study.ticket"
     said = waykeep("grant", "key", "--file", str(file)).stdout
     made = holder.load(file)
     assert said.split() == ["holder:", made.signer.public, "recipient:", made.recipient]
@@ -480,14 +480,17 @@ def test_grants_as_their_owner_and_their_holder_run_them(
         assert shell.refusal("grant", "give", found.digest, *to[:2], "age1x", *to[3:], "--runs=1", code=FORMAT) == (
             "recipient-malformed"
         )
-        assert "Grant 2 runs to this key?" in shell.disagrees(*give, "--runs", "2")
+        assert shell.refusal("grant", "give", found.digest, *to[:3], "--runs=1") == "until-missing"
+        assert "Grant it to this key, 2 times?" in shell.disagrees(*give, "--runs", "2")
+    give = (*give, "--deadline", "1500ms", "-o", str(ticket))
     said = shell.say(*give, "--runs", "2")
-    assert "2 runs until 2090-01-01." in said and "No run is done without a witness" in said
+    assert "2 times in all, until 2090-01-01 UTC" in said and "No run is done without a witness" in said
     done = shell.json(*give, "--runs", "2")
     assert (set(done), done["grant"]["runs"]) == ({"number", "grant"}, 2)
     assert str(done["number"]) in said, "said twice it is one grant"
 
-    use = ("grant", "use", found.digest, "--file", str(file), "--grant", str(done["number"]), *there(owner))
+    (root,) = (text for text in there(owner) if "root" in text)
+    use = ("grant", "use", str(ticket), "--file", str(file), root, *(t for t in there(owner) if t == "--shared-uid"))
     refusal = waykeep(*use, "--json", code=AUTHORITY)
     assert problem.decode(refusal.stderr.encode()).rule == "witness-missing" and refusal.stdout == ""
     none = [str(tmp_path / "none") if text == str(file) else text for text in use]
@@ -498,11 +501,12 @@ def test_grants_as_their_owner_and_their_holder_run_them(
         with owner.account() as device:
             choose(device, witness)
         result = waykeep(*use, "--json")
-        assert set(json.loads(result.stdout)) == {"rows", "receipt", "epochs_missing"}
+        assert set(json.loads(result.stdout)) == {"rows", "tables", "receipt", "epochs_missing"}
         assert made.identity not in result.stdout and b64(made.seed) not in result.stdout
         assert waykeep(*use).stderr.startswith(insecure.WARNING)
-        (line,) = shell.json("grant", "list")
-        assert set(line) == {"number", "grant", "ended", "used"} and (line["used"], line["ended"]) == (2, "")
+        (line,) = shell.json("grant", "list")["grants"]
+        assert set(line) == {"number", "grant", "ended", "used", "used_bits"}
+        assert (line["used"], line["ended"]) == (2, "") and line["used_bits"] == line["grant"]["bits"]
         spent = waykeep(*use, "--json", code=AUTHORITY)
         assert problem.decode(spent.stderr.encode()).rule == "runs-used-up"
     # The witness is down: the entry is in the log, and whoever took the grant back knows what that is worth.

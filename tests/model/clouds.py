@@ -6,14 +6,16 @@ from dataclasses import dataclass
 
 from tests.model.world import OWNER, SALT, Records, World, answered, fold_journal
 from tests.unit import builders
-from waykeep.authority import dsse, journal, spending, witnessing
+from waykeep.authority import chains, dsse, journal, spending, witnessing
+from waykeep.authority.asking import Spend
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import JOURNAL_TYPE, Debited, Detail, JournalObject, JournalRecord, SegmentsAccepted
+from waykeep.authority.spending import Wanted
 from waykeep.authority.witnessing import AdvanceJournal, Held
 from waykeep.errors import WaykeepError
 from waykeep.formats.ids import PublicKey, b64
-from waykeep.formats.messages import Head, Spend
+from waykeep.formats.messages import Head
 from waykeep.formats.wire import encode_json
 
 
@@ -81,9 +83,9 @@ class Cloud:
     # -- a spend -------------------------------------------------------------------------------------------------------
 
     def ask(self, asked: Spend, holder: PublicKey) -> None:
-        """Begin a spend. Raises as `spending.find_grant` does."""
+        """Begin a spend. Raises as `chains.find` does."""
         self.pending = None
-        spending.find_grant(self.log, asked, holder)
+        chains.find(self.log, asked.grant, asked.digest, asked.links, holder)
         self.pending = Pending(asked, holder, self.log)
 
     def step(self) -> None:
@@ -105,11 +107,11 @@ class Cloud:
         found = answered(self.world, spend.log, spend.nonce, None, answer)
         self.standing(spend.log, found.held)
         spend.held, spend.answer = found.held, answer
-        parameters = spend.asked.parameters
-        made, known = spending.debit(spend.log, self.journal, spend.asked, spend.holder, parameters, found.time_ms)
-        if not known:
-            self.append(made)
-        spend.debited, spend.phase = made, "recorded"
+        wanted = Wanted({"location": ("ts_ms",)}, spend.asked.parameters, 1)
+        debit = spending.debit(spend.log, self.journal, spend.asked, spend.holder, wanted, found.time_ms, ())
+        if not debit.known:
+            self.append(debit.made)
+        spend.debited, spend.phase = debit.made, "recorded"
 
     def standing(self, log: OwnerState, held: Held) -> None:
         spending.standing(log, self.journal, held, self.key.public)
@@ -133,8 +135,11 @@ class Cloud:
         found = answered(self.world, spend.log, spend.nonce, spend.envelope, answer)
         if spend.debited is None:
             raise AssertionError("a debit was recorded")
-        spending.within_window(spend.debited, found.time_ms)
+        self.judge(spend.log, spend.debited, found.time_ms)
         spend.answer, spend.phase = answer, "allowed"
+
+    def judge(self, log: OwnerState, made: Debited, time_ms: int) -> None:
+        spending.still(log, made, time_ms)
 
     def allowed(self, spend: Pending) -> None:
         """The effect."""

@@ -7,7 +7,9 @@ import msgspec
 from tests.model.clouds import Cloud, Pending
 from tests.model.world import Witness
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.statements import Granted, Resumed
+from waykeep.authority.permissions import Granted
+from waykeep.authority.records import Debited
+from waykeep.authority.statements import Resumed
 from waykeep.authority.witnessing import AdvanceJournal, AdvanceOwner, Close, Held, Request, Rotate
 from waykeep.formats.ids import PublicKey
 from waykeep.formats.messages import Head
@@ -104,9 +106,5 @@ class Careless(Cloud):
 class Timeless(Cloud):
     """Judges the window by the time at which it was asked, not by that of the witness's answer."""
 
-    def allow(self, spend: Pending, answer: bytes) -> None:
-        before = spend.debited
-        if before is not None:
-            spend.debited = msgspec.structs.replace(before, until_ms=1 << 60)
-        super().allow(spend, answer)
-        spend.debited = before
+    def judge(self, log: OwnerState, made: Debited, time_ms: int) -> None:
+        pass

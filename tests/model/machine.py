@@ -15,11 +15,8 @@ from tests.model.clouds import Cloud
 from tests.model.owners import HOUR_MS, WINDOW_MS, a_grant, a_request, born, recover, retire_unknown, rotate
 from tests.model.world import START_MS, Branch, Broken, Witness, World, authority, digest, fold_journal, key
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.statements import (
-    KeyRevoked,
-    StateKeyRetired,
-    Withdrawn,
-)
+from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.statements import KeyRevoked, StateKeyRetired
 from waykeep.authority.witnessing import (
     Action,
     AdvanceJournal,

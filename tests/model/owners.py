@@ -21,14 +21,16 @@ from tests.model.world import (
     key,
 )
 from waykeep.authority import controls, dsse, keys
+from waykeep.authority.asking import Spend
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.permissions import Granted
+from waykeep.authority.scopes import Scope
 from waykeep.authority.statements import (
     ROTATION_TYPE,
     AuthorityRotated,
     Body,
     DeviceAdded,
-    Granted,
     NodeApproved,
     RecipientsNamed,
     Resumed,
@@ -49,7 +51,7 @@ from waykeep.authority.witnessing import (
 )
 from waykeep.errors import WaykeepError
 from waykeep.formats.ids import PublicKey, b64
-from waykeep.formats.messages import Head, Spend
+from waykeep.formats.messages import Head
 from waykeep.formats.wire import encode_json
 
 HOLDER, STRANGER = key("holder"), key("stranger")
@@ -60,23 +62,19 @@ HOUR_MS = 3_600_000
 
 def a_grant(runs: int = 1, *, holder: SigningKey = HOLDER, from_ms: int = 0, until_ms: int = HOUR_MS) -> Granted:
     """A grant whose window is given from the start of the model's time."""
-    return Granted(
-        holder=holder.public,
-        recipient="age1holder",
-        algorithm=ALGORITHM,
-        name="trips 1.0.0",
+    scope = Scope(
+        streams={"location": ("ts_ms",)},
         parameters={"size": tuple(range(8))},
-        inputs={"location": ("ts_ms",)},
         from_ms=0,
         to_ms=1000,
-        runs=runs,
         not_before_ms=START_MS + from_ms,
         until_ms=START_MS + until_ms,
     )
+    return Granted(holder.public, "age1holder", ALGORITHM, "trips 1.0.0", "", scope, runs, 10**6, 1000)
 
 
 def a_request(grant: int, request: int, size: int = 0) -> Spend:
-    return Spend(f"{request:022d}", grant, ALGORITHM, {"size": size}, 0, 1000)
+    return Spend(f"{request:022d}", grant, ALGORITHM, {"size": size})
 
 
 @dataclass

@@ -10,7 +10,8 @@ from hypothesis.stateful import precondition, rule
 from tests.model.machine import RECENT, REFUSED, Protocol, head_of, recent
 from tests.model.owners import HOUR_MS, STRANGER, a_grant
 from tests.model.world import SALT, START_MS, authority, control, digest, key
-from waykeep.authority.statements import Body, NodeApproved, Resumed, StateKeyNamed, Withdrawn, WitnessNamed
+from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.statements import Body, NodeApproved, Resumed, StateKeyNamed, WitnessNamed
 from waykeep.authority.witnessing import Action, AdvanceOwner, Close, Resume, RetireStateKeys
 from waykeep.formats.ids import b64
 from waykeep.formats.messages import Head

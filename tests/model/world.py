@@ -16,6 +16,7 @@ from waykeep.authority import dsse, journal, keys, ownerlog, witnessing
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.permissions import Granted
 from waykeep.authority.records import Debited, JournalObject
 from waykeep.authority.statements import (
     INCEPTION_TYPE,
@@ -227,13 +228,16 @@ class World:
     def sent(self, log: OwnerState, debited: Debited, answer: bytes | None) -> None:
         """A result left a user cloud. Raises: Broken."""
         grant, signer = log.digest_at(debited.grant), log.entries[debited.grant - 1][0]
-        runs = log.entries[debited.grant - 1][1].body.runs  # type: ignore[union-attr]
+        body = log.entries[debited.grant - 1][1].body
+        if not isinstance(body, Granted):
+            raise Broken("spends-without-grant", "an effect of an entry that is no grant")
+        runs, scope = body.runs, body.scope
         event = Event(self.unique(), self.time_ms, None) if answer is None else self.answers[answer]  # type: ignore[arg-type]
         self.effects.append(Effect(grant, runs, encode_json(debited)))
         contents = {effect.content for effect in self.effects if effect.grant == grant}
         if len(contents) > runs:
             raise Broken("spends-beyond-grant", f"{len(contents)} effects of a grant of {runs}")
-        if not debited.not_before_ms <= event.time_ms < debited.until_ms:
+        if not (scope.not_before_ms or 0) <= event.time_ms < (scope.until_ms or 0):
             raise Broken("outside-window", f"at {event.time_ms - START_MS} ms")
         if self.exempt:
             return

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from waykeep.algorithm import author
 from waykeep.algorithm.preload import installed_libraries
-from waykeep.authority.statements import Approved
+from waykeep.authority.permissions import Approved
+from waykeep.authority.scopes import Scope, canonical
 from waykeep.device.account import Account
 from waykeep.formats import bundle
 from waykeep.formats.bundle import Bundle
@@ -81,11 +82,33 @@ def approve(device: Account, found: tuple[Bundle, bytes], from_ms: int, to_ms: i
     approval = Approved(
         algorithm=loaded.digest,
         name=f"{loaded.manifest.name} {loaded.manifest.version}",
-        parameters=allowed,
-        inputs={given.stream: given.columns for given in loaded.manifest.inputs},
-        from_ms=from_ms,
-        to_ms=to_ms,
+        scope=canonical(
+            Scope(
+                streams={given.stream: given.columns for given in loaded.manifest.inputs},
+                parameters=allowed,
+                from_ms=from_ms,
+                to_ms=to_ms,
+            )
+        ),
         store_as=f"derived/{store}" if store else "",
     )
     device.approve(approval)
     return approval
+
+
+@cache
+def reader(stream: str, column: str) -> tuple[Bundle, bytes]:
+    """A bundle that counts the rows of one stream, of which it reads one column."""
+    manifest = (
+        _MANIFEST.format(name="reader")
+        .replace("slow:run", "reader:run")
+        .replace("[inputs.location]", f'[inputs."{stream}"]')
+    )
+    start, end = manifest.index("[parameters.rounds]"), manifest.index("[limits]")
+    files = {
+        bundle.MANIFEST: (manifest[:start] + manifest[end:]).replace('"ts_ms"', f'"{column}"').encode(),
+        "reader.py": f"def run(tables, parameters):\n    return [{{'rows': tables['{stream}'].num_rows}}]\n".encode(),
+        bundle.LIBRARIES: bundle.write_libraries(installed_libraries()),
+    }
+    archive = bundle.pack(files)
+    return bundle.load(archive), archive

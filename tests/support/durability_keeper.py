@@ -17,7 +17,7 @@ from tests.support.durability_life import Amiss, Commands, Held, Life, Recording
 from tests.support.stages import Watched
 from tests.support.witness import Witness
 from waykeep.authority import witnessing
-from waykeep.authority.statements import Granted
+from waykeep.authority.permissions import Granted
 from waykeep.channel.witness import WitnessClient
 from waykeep.device import holder, keystore
 from waykeep.device.keystore import KeyFile
@@ -54,6 +54,7 @@ class Keeper(Life):
         self.witness, self._number = witness, number
         self._token = witness.tokens.pop()
         self._holder = stage.devices / f"{number}.holder"
+        self._ticket = self._holder.with_suffix(".ticket")
         self._key = holder.make(self._holder)
         self._machines = [(self.folder, self.key_file)]
         self._papers: list[dict[str, str]] = []
@@ -81,10 +82,10 @@ class Keeper(Life):
                 to = (f"--holder={self._key.signer.public}", "--recipient", self._key.recipient)
                 # Each ends in another year, so that a repetition is told from another grant.
                 runs = ("--runs", str(RUNS), "--until", f"{2050 + len(self.grants)}-01-01")
-                return ["grant", "give", self.bundle.digest, *to, *runs, *who, "--json"]
+                kept = ("--deadline", "2s", "--output", str(self._ticket))
+                return ["grant", "give", self.bundle.digest, *to, *runs, *kept, *who, "--json"]
             case "spend":
-                what = (self.bundle.digest, "--file", str(self._holder), "--owner", self.owner)
-                return ["grant", "use", *what, "--grant", str(self.grants[-1]), "--host", host, root, "--json"]
+                return ["grant", "use", str(self._ticket), "--file", str(self._holder), "--host", host, root, "--json"]
             case "enroll":
                 other, key_file = self._others[-1]
                 new = ["--home", str(other.path), "--key-file", str(key_file), "--json"]
@@ -273,7 +274,8 @@ class Keeper(Life):
             delivered = self.delivered[grant]
             if grant not in self.gone:
                 amiss.lost += len(delivered - debits) + len(delivered - held.journal.outcomes.keys())
-                amiss.lost += held.journal.counts.get(grant, 0) != len(debits)
+                used = held.journal.used.get(held.log.digest_at(grant))
+                amiss.lost += (used.runs if used else 0) != len(debits)
             amiss.doubled += len(debits - self.asked[grant])
             amiss.beyond += max(0, len(debits) - RUNS) + max(0, len(delivered) - RUNS)
         if self._revoked:

@@ -7,14 +7,19 @@ from pathlib import Path
 from tests.support import algorithms
 from tests.support.people import DAY_MS, SOME_DAY_MS, Person, points
 from tests.support.witness import Witness
-from waykeep.authority.records import Receipt
-from waykeep.authority.statements import Granted
-from waykeep.device import granting, holder, witnesses
+from tests.unit.builders import scoped
+from waykeep.authority.asking import Ask
+from waykeep.authority.permissions import Granted
+from waykeep.authority.scopes import Scope
+from waykeep.device import granting, holder, tickets, witnesses
 from waykeep.device.account import Account, now_ms
-from waykeep.formats.messages import GrantedRows
+from waykeep.device.holder import Got
+from waykeep.device.tickets import Opened
 
 ROWS = 50
 HOUR_MS = 3_600_000
+DEADLINE_MS = 1500
+"""Long enough for a run on a busy machine."""
 WINDOW = (SOME_DAY_MS, SOME_DAY_MS + DAY_MS)
 
 
@@ -30,37 +35,48 @@ class Holder:
         self.file = Path(person.stage.devices / f"{person.folder.path.name}-{name}.holder")
         self.key = holder.make(self.file)
         self.bundle, self._archive = algorithms.slow()
+        self.tickets: dict[int, Opened] = {}
 
     def granted(self, device: Account, runs: int = 2, **changes: object) -> int:
         """Have the owner grant some runs; the entry's number."""
         device.host.put_bundle(self.bundle.digest, self._archive)
-        body: dict[str, object] = {
-            "holder": self.key.signer.public,
-            "recipient": self.key.recipient,
-            "algorithm": self.bundle.digest,
-            "name": "slow 1.0.0",
-            "parameters": {"rounds": (0,)},
-            "inputs": {"location": ("ts_ms",)},
-            "from_ms": WINDOW[0],
-            "to_ms": WINDOW[1],
-            "runs": runs,
-            "not_before_ms": now_ms() - HOUR_MS,
-            "until_ms": now_ms() + HOUR_MS,
-        }
-        return granting.give(device, Granted(**(body | changes)), again=True)  # type: ignore[arg-type]
+        scope = Scope(
+            streams={"location": ("ts_ms",)},
+            parameters={"rounds": (0,)},
+            from_ms=WINDOW[0],
+            to_ms=WINDOW[1],
+            not_before_ms=now_ms() - HOUR_MS,
+            until_ms=now_ms() + HOUR_MS,
+        )
+        grant = Granted(
+            holder=self.key.signer.public,
+            recipient=self.key.recipient,
+            algorithm=self.bundle.digest,
+            name="slow 1.0.0",
+            purpose="to count",
+            scope=scope,
+            runs=runs,
+            bits=10**6,
+            deadline_ms=DEADLINE_MS,
+        )
+        number = granting.give(device, scoped(grant, changes), again=True)
+        self.take(device, number)
+        return number
 
-    def use(self, grant: int, host: str = "", rounds: int = 0) -> tuple[GrantedRows, Receipt]:
+    def take(self, device: Account, number: int) -> None:
+        """Take a grant's ticket from its owner."""
+        self.tickets[number] = tickets.open_(granting.ticket(device, number))
+
+    def use(self, grant: int, host: str = "", rounds: int = 0, ask: Ask = Ask()) -> Got:  # noqa: B008 - it is frozen
         """One run; what was asked without an answer before is asked again."""
         return holder.use(
             self.file,
-            host or self.person.stage.host_url,
-            self.person.owner,
+            self.tickets[grant],
             self.person.trust,
             now_ms,
-            grant=grant,
-            digest=self.bundle.digest,
+            ask=ask,
             parameters={"rounds": rounds},
-            window=WINDOW,
+            host_url=host or self.person.stage.host_url,
         )
 
     def forget_request(self) -> None:

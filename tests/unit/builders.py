@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -32,13 +32,14 @@ from waykeep.authority import segment as sealing
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.permissions import Approved, Granted
 from waykeep.authority.records import JOURNAL_TYPE, Detail, JournalObject, JournalRecord, SegmentEntry
+from waykeep.authority.scopes import Scope
 from waykeep.authority.statements import (
     EPOCH_TYPE,
     INCEPTION_TYPE,
     OWNER_ENTRY_TYPE,
     ROTATION_TYPE,
-    Approved,
     AuthorityRotated,
     Body,
     DeviceAdded,
@@ -260,16 +261,24 @@ def an_owner(name: str = "anna") -> Owner:
 
 
 def an_approval(**changes: Any) -> Approved:
-    approval = Approved(
-        algorithm=sha256(b"bundle"),
-        name="trips 1.0.0",
-        parameters={"stay_radius_m": (100, 200), "exact": (True,), "mode": ("fast",)},
-        inputs={"location": ("ts_ms", "lat_e7")},
+    """Over a second of data; ``changes`` are of its fields, or of its scope's."""
+    scope = Scope(
+        streams={"location": ("lat_e7", "ts_ms")},
+        parameters={"exact": (True,), "mode": ("fast",), "stay_radius_m": (100, 200)},
         from_ms=NOW_MS,
         to_ms=NOW_MS + 1000,
-        store_as="derived/trips",
     )
-    return msgspec.structs.replace(approval, **changes)
+    return scoped(Approved(sha256(b"bundle"), "trips 1.0.0", scope, "derived/trips"), changes)
+
+
+A = TypeVar("A", Approved, Granted)
+
+
+def scoped(allowed: A, changes: dict[str, Any]) -> A:
+    """With some fields changed: of it, or of its scope."""
+    of_scope = {name: value for name, value in changes.items() if name in Scope.__struct_fields__}
+    own = {name: value for name, value in changes.items() if name not in of_scope}
+    return msgspec.structs.replace(allowed, **{"scope": msgspec.structs.replace(allowed.scope, **of_scope), **own})
 
 
 # -- journal -----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ served, then the process ends; so it never serves a second user cloud.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 
 import anyio.to_thread
@@ -85,7 +86,11 @@ class _Once:
             asked = decode_frame(
                 await read_body(request, MAX_COMPUTE), Compute, limit=MAX_COMPUTE, what="a computation"
             )
-            rows = await anyio.to_thread.run_sync(self._run, asked)
+            leaving = asyncio.create_task(_end_if_left(request))
+            try:
+                rows = await anyio.to_thread.run_sync(self._run, asked)
+            finally:
+                leaving.cancel()
             return Response(msgspec.msgpack.encode(Computed(rows)), media_type="application/msgpack")
         finally:
             if self.done is not None:
@@ -98,6 +103,13 @@ class _Once:
             return runner.run(read, write, self._archive, asked.parameters, asked.tables, wall_s)
         except runner.RunError as error:
             raise _told(error) from None
+
+
+async def _end_if_left(request: Request) -> None:
+    """End this process, and with it the child, once its user cloud left: the run is stopped, and serves nobody."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    os._exit(0)
 
 
 def _told(error: runner.RunError) -> AlgorithmError:

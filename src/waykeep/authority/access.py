@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from waykeep.authority import dsse, ownerlog, requests
 from waykeep.authority.controls import MAX_ROTATIONS
+from waykeep.authority.introductions import introduced as introduced
 from waykeep.authority.ownerlog import open_inception
 from waykeep.authority.statements import EPOCH_TYPE, KEY_LIST_TYPE, EpochStatement, KeyList
 from waykeep.errors import AuthorityError

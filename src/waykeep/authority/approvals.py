@@ -1,93 +1,83 @@
-"""The one place that decides whether a run may happen: (request, fold of the owner log) -> read plan, or a refusal.
-
-No I/O. The read plan is the only way to the vault, so what is not in it is not read.
-"""
+"""Whether an algorithm may run for its owner: (request, fold of the owner log) -> approval and read plan. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-import msgspec
-
+from waykeep.authority import plans, reviews
+from waykeep.authority.asking import Ask
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.records import Debited
-from waykeep.authority.statements import Approved, Granted
+from waykeep.authority.permissions import Approved
+from waykeep.authority.plans import Inputs, ReadPlan
+from waykeep.authority.scopes import Scope
 from waykeep.errors import AuthorityError
 from waykeep.formats import streams
-from waykeep.formats.messages import Run, Spend, Value
+from waykeep.formats.messages import Run, Value
 
 
-class ReadPlan(msgspec.Struct, frozen=True):
-    """What one run may read: per stream its columns, and the half-open window of observation times.
+class Allowed(NamedTuple):
+    """An approval, by its entry's number, and what it allows one run to read."""
 
-    Only `authorize`, `own_reading` and `granted_reading` build one.
-    """
-
-    approval: int
-    inputs: dict[str, tuple[str, ...]]
-    from_ms: int
-    to_ms: int
+    number: int
+    plan: ReadPlan
     store_as: str
 
 
-def own_reading(stream: str, from_ms: int, to_ms: int) -> ReadPlan:
-    """The owner's own reading of one stream, all columns of it: their device asked, so nothing has to be approved."""
-    return ReadPlan(0, {stream: ()}, from_ms, to_ms, "")
+def require(state: OwnerState, request: Run) -> None:
+    """Raises: AuthorityError: ``algorithm-not-approved`` (403). Asked before the host learns of the digest."""
+    if all(approval.algorithm != request.digest for approval in state.approvals.values()):
+        raise _unapproved()
 
 
-def granted_reading(grant: Granted, debited: Debited) -> ReadPlan:
-    """What a debit allows to be read."""
-    return ReadPlan(debited.grant, grant.inputs, debited.from_ms, debited.to_ms, "")
-
-
-def authorize(state: OwnerState, request: Run, parameters: Mapping[str, Value]) -> ReadPlan:
-    """The newest approval that allows this run, as a read plan.
+def authorize(state: OwnerState, request: Run, inputs: Inputs, parameters: Mapping[str, Value]) -> Allowed:
+    """The newest approval that allows this run.
 
     Args:
-        parameters: The request's parameters with the bundle's defaults filled in.
+        inputs: Per stream the columns that the bundle asks for.
+        parameters: The request's, with the bundle's defaults filled in.
 
     Raises:
-        AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved``,
-            ``approval-malformed`` (403).
+        AuthorityError: ``algorithm-not-approved``, ``approval-expired``; and as `reviews.check` and `plans.plan` do
+            (403).
     """
-    refusal = AuthorityError(
+    refusal = _unapproved()
+    ask = Ask(from_ms=request.from_ms, to_ms=request.to_ms)
+    for number, approval in sorted(state.approvals.items(), reverse=True):
+        if approval.algorithm != request.digest:
+            continue
+        try:
+            _in_time(approval.scope, request.time_ms)
+            reviewed = [review.encode() for review in request.reviews]
+            reviews.check(approval.scope.vetted, reviewed, approval.algorithm, request.time_ms)
+            plan = plans.plan(state, approval.scope, ask, inputs, parameters, request.time_ms)
+        except AuthorityError as error:
+            refusal = error
+            continue
+        return Allowed(number, plan, kept_as(approval))
+    raise refusal
+
+
+def kept_as(approval: Approved) -> str:
+    """The derived stream in which results are kept, or empty."""
+    return approval.store_as if approval.scope.stores else ""
+
+
+def _in_time(scope: Scope, now_ms: int) -> None:
+    until = streams.MAX_TS_MS if scope.until_ms is None else scope.until_ms
+    if not (scope.not_before_ms or 0) <= now_ms < until:
+        raise AuthorityError(
+            "approval-expired",
+            "found an approval whose time is over, or has not begun",
+            hint="approve it anew",
+            status=403,
+        )
+
+
+def _unapproved() -> AuthorityError:
+    return AuthorityError(
         "algorithm-not-approved",
         "found no approval of this digest in the owner log",
         hint="look at it with 'waykeep algo show', then 'waykeep approve' its digest",
         status=403,
     )
-    newest_first = sorted(state.approvals.items(), reverse=True)
-    for number, approval in newest_first:
-        if approval.algorithm != request.digest:
-            continue
-        try:
-            within(approval, request, parameters)
-        except AuthorityError as error:
-            refusal = error
-            continue
-        return ReadPlan(number, approval.inputs, request.from_ms, request.to_ms, approval.store_as)
-    raise refusal
-
-
-def within(approval: Approved | Granted, request: Run | Spend | Debited, parameters: Mapping[str, Value]) -> None:
-    """Whether an entry allows these parameters and this window of data.
-
-    Raises:
-        AuthorityError: ``parameter-not-approved``, ``time-not-approved``, ``approval-malformed`` (403).
-    """
-    for name, value in parameters.items():
-        # type() as well: True == 1, and a set of integers must not admit a boolean.
-        if not any(type(v) is type(value) and v == value for v in approval.parameters.get(name, ())):
-            raise AuthorityError(
-                "parameter-not-approved", f"found a value of parameter {name} that was not approved", status=403
-            )
-    if not approval.from_ms <= request.from_ms < request.to_ms <= approval.to_ms:
-        raise AuthorityError("time-not-approved", "found a window of time that was not approved", status=403)
-    # To a read no columns are all columns, and a result kept in a recorded stream would spoil it for every read.
-    store_as = approval.store_as if isinstance(approval, Approved) else ""
-    if not all(approval.inputs.values()) or (store_as and not streams.is_derived(store_as)):
-        raise AuthorityError(
-            "approval-malformed",
-            "found an approval that names no columns of a stream, or keeps results in a recorded one",
-            status=403,
-        )

@@ -8,15 +8,16 @@ Rules, by their names:
    does not retire by then.
 4. ``journal-head``: the owner heads that records quote never go back, and lie within the owner log at hand.
 5. ``journal-detail``: what lies beside the envelope opens the record's commitment.
-6. ``journal-repeat``: a segment's name, a run's id, a debit's and its outcome's request id appear once.
-7. ``journal-debit``: a debit is of a grant that is in force at the head the record quotes, fits it (holder, recipient,
-   algorithm, parameters, windows), reads up to the record before its own, and is not one more than the grant's runs. An
-   outcome follows its debit.
+6. ``journal-repeat``: a segment's name, a run's id, a debit's request id and that of its result appear once. A failure
+   is no result.
+7. ``journal-debit``: a debit is of a grant that is in force at the head the record quotes, and of a chain of links that
+   is; fits them (holder, recipient, algorithm, parameters, data), reads up to the record before its own, and exceeds
+   neither runs nor bits of the grant or of a link. An outcome follows its debit.
 8. A record by a state key that was named by an entry without effect has its place in the chain, and no effect; nor has
    the outcome of its debit, whoever signed that.
 
 Debits of a grant that is no longer in force count as well: a fold is the same whenever it is made. Since rule 7 needs
-the grant as it was, the owner log's entry itself is read, not what is in force now.
+the grant as it was, the owner log's entry itself is read, not what is in force now. Links lie in the debit itself.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from typing import Protocol
 
 import msgspec
 
-from waykeep.authority import approvals, dsse
+from waykeep.authority import chains, dsse
+from waykeep.authority.chains import Used
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import (
     JOURNAL_TYPE,
@@ -39,7 +41,6 @@ from waykeep.authority.records import (
     SegmentsAccepted,
     Spent,
 )
-from waykeep.authority.statements import Granted
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import Digest, sha256, unb64
 from waykeep.formats.messages import Head
@@ -84,10 +85,10 @@ class JournalState(msgspec.Struct, frozen=True):
     Attributes:
         quoted: The number of the owner head that the newest record quotes.
         base: What a snapshot knows; the rest is what came after it.
-        segments, runs, debits, outcomes: By name, run id and request id.
+        segments, runs, debits, outcomes: By name, run id and request id. Failures are no outcomes here.
         places: By a segment's name the number of the record that accepted it.
         digests: By number. Whether a head lies on this chain is told by them, never by asking the store again.
-        counts: Debits by grant, from the first record on.
+        used: Runs and bits that were debited, by digest of a grant's entry or a link, from the first record on.
     """
 
     head: Head | None
@@ -97,7 +98,7 @@ class JournalState(msgspec.Struct, frozen=True):
     runs: dict[str, RunDone]
     debits: dict[str, Debited]
     outcomes: dict[str, Spent]
-    counts: dict[int, int]
+    used: dict[Digest, Used]
     places: dict[str, int]
     digests: dict[int, Digest]
 
@@ -119,10 +120,10 @@ class JournalState(msgspec.Struct, frozen=True):
 
 
 def begin(
-    base: Base | None = None, head: Head | None = None, quoted: int = 0, counts: Mapping[int, int] | None = None
+    base: Base | None = None, head: Head | None = None, quoted: int = 0, used: Mapping[Digest, Used] | None = None
 ) -> JournalState:
     """The state at a snapshot, or before the first record."""
-    return JournalState(head, quoted, base or Nothing(), {}, {}, {}, {}, dict(counts or {}), {}, {})
+    return JournalState(head, quoted, base or Nothing(), {}, {}, {}, {}, dict(used or {}), {}, {})
 
 
 EMPTY = begin()
@@ -143,7 +144,7 @@ def fold(state: JournalState, owner: OwnerState, objects: Sequence[JournalObject
         dict(state.runs),
         dict(state.debits),
         dict(state.outcomes),
-        dict(state.counts),
+        dict(state.used),
         dict(state.places),
         dict(state.digests),
     )
@@ -191,40 +192,31 @@ def _effect(state: JournalState, owner: OwnerState, detail: Detail, record: Jour
                 _add(state, record.number, detail.stored)
         case Debited():
             _once(state.debit(detail.request_id) is not None)
-            grant = _granted(owner, detail.grant, record.owner_head.number)
-            used = state.counts.get(detail.grant, 0)
-            if grant is None or not _fits(grant, detail) or detail.read_to != state.head or used >= grant.runs:
-                raise AuthorityError("journal-debit", "found a debit that no grant allows", status=409)
-            state.debits[detail.request_id] = detail
-            state.counts[detail.grant] = used + 1
+            _debit(state, owner, detail, record.owner_head.number)
         case Spent():
-            _once(state.spent(detail.request_id))
+            _once(not detail.failed and state.spent(detail.request_id))
             if state.debit(detail.request_id) is None:
                 # Judged when its debit still had effect: it must not break the chain that is to be kept.
                 if any(life.void for life in owner.state_keys.values()):
                     return
                 raise AuthorityError("journal-debit", "found the outcome of a run that was not debited", status=409)
-            state.outcomes[detail.request_id] = detail
+            if not detail.failed:
+                state.outcomes[detail.request_id] = detail
+            if detail.stored is not None:
+                _add(state, record.number, detail.stored)
 
 
-def _fits(grant: Granted, made: Debited) -> bool:
-    fixed = (made.holder, made.recipient, made.algorithm, made.not_before_ms, made.until_ms)
-    if fixed != (grant.holder, grant.recipient, grant.algorithm, grant.not_before_ms, grant.until_ms):
-        return False
+def _debit(state: JournalState, owner: OwnerState, made: Debited, quoted: int) -> None:
     try:
-        approvals.within(grant, made, made.parameters)
+        chain = chains.find(owner, made.grant, made.algorithm, made.links, made.holder, quoted=quoted)
+        chains.check_debit(chain, made)
+        used = chains.debited(state.used, chain, made.bits)
     except AuthorityError:
-        return False
-    return True
-
-
-def _granted(owner: OwnerState, number: int, quoted: int) -> Granted | None:
-    if not 1 <= number <= quoted:
-        return None
-    body = owner.entries[number - 1][1].body
-    ended = owner.ended.get(number)
-    in_force = number in owner.grants or (ended is not None and quoted < ended.since)
-    return body if isinstance(body, Granted) and in_force else None
+        used = None
+    if used is None or made.read_to != state.head:
+        raise AuthorityError("journal-debit", "found a debit that no grant allows", status=409)
+    state.debits[made.request_id] = made
+    state.used.update(used)
 
 
 def _add(state: JournalState, number: int, *entries: SegmentEntry) -> None:

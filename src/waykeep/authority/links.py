@@ -4,7 +4,7 @@ A chain begins with the grant's entry in the owner log. Each link is a statement
 names the next holder. What a chain allows is the meet of its scopes; runs and bits are counted at each link of it, so
 that those who got parts of one link share what it has left. In this order:
 
-1. ``chain-too-long``: at most `MAX_LINKS` links.
+1. ``chain-too-long``: at most `MAX_LINKS` links, of `MAX_CHAIN` bytes in all.
 2. ``link-foreign``: each link is of this owner and grant.
 3. ``link-order``: it names the digest of what is before it: the entry's envelope, then the link's.
 4. ``link-signer``: the holder before it signed it.
@@ -14,14 +14,14 @@ that those who got parts of one link share what it has left. In this order:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, NamedTuple
 
 import msgspec
 
 from waykeep.authority import dsse
 from waykeep.authority.keys import SigningKey
-from waykeep.authority.scopes import Scope, canonical, meet
+from waykeep.authority.scopes import Bits, Runs, Scope, canonical, meet
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import Digest, OwnerId, PublicKey, sha256
 from waykeep.formats.messages import Number
@@ -29,10 +29,8 @@ from waykeep.formats.wire import decode_json, encode_json
 
 LINK_TYPE = "application/vnd.waykeep.grant-link+json"
 MAX_LINKS = 16
-MAX_LINK = 65536
-
-Runs = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-Bits = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
+MAX_LINK = 32768
+MAX_CHAIN = 65536
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -78,38 +76,53 @@ def narrow(link: Link, key: SigningKey) -> bytes:
     return dsse.sign(LINK_TYPE, encode_json(link), key)
 
 
+def holder_of(envelope: bytes) -> PublicKey:
+    """To whom a link passes a grant. Raises as `follow` does."""
+    return _opened(envelope)[1].holder
+
+
+def signer_of(envelope: bytes) -> PublicKey:
+    """Who passed a grant on by a link. Raises as `follow` does."""
+    return _opened(envelope)[0]
+
+
+def _opened(envelope: bytes) -> tuple[PublicKey, Link]:
+    """Who signed a link, and what it says."""
+    opened = dsse.peek(envelope, LINK_TYPE, limit=MAX_LINK)
+    return opened.signer, decode_json(opened.payload, Link, what="a link of a grant")
+
+
 def follow(
     owner: OwnerId,
     grant: int,
     begun: Chain,
     envelopes: Sequence[bytes],
-    barred: Collection[tuple[PublicKey, PublicKey]] = (),
+    barred: Callable[[PublicKey, PublicKey], bool] = lambda issuer, holder: False,
 ) -> Chain:
     """What a chain of links allows.
 
     Args:
         begun: The grant itself, with the one budget of its entry.
         envelopes: Of the links, in order.
-        barred: Keys of issuer and holder of links of this grant that the owner revoked.
+        barred: Whether the owner revoked links of this grant by an issuer's key to a holder's.
 
     Raises:
         AuthorityError: Named by the rules of this module (403); ``scope-malformed``; and as `dsse.peek` does.
         FormatError: ``malformed`` also for a field that this version does not know.
     """
-    if len(envelopes) > MAX_LINKS:
+    if len(envelopes) > MAX_LINKS or sum(map(len, envelopes)) > MAX_CHAIN:
         raise _refused("chain-too-long", f"found a chain of {len(envelopes)} links, at most {MAX_LINKS} are taken")
     found = begun
     for envelope in envelopes:
-        opened = dsse.peek(envelope, LINK_TYPE, limit=MAX_LINK)
-        link = decode_json(opened.payload, Link, what="a link of a grant")
+        signer, link = _opened(envelope)
         if (link.owner, link.grant) != (owner, grant):
             raise _refused("link-foreign", "found a link of another owner's grant, or of another grant")
         if link.follows != found.budgets[-1].of:
             raise _refused("link-order", "found a link that does not follow the one before")
-        if opened.signer != found.holder:
+        if signer != found.holder:
             raise _refused("link-signer", "found a link that the holder before it did not sign")
         found = _narrowed(found, link, sha256(envelope))
-        if (opened.signer, link.holder) in barred:
+        if barred(signer, link.holder):
             raise _refused("link-barred", "found a link that the owner has revoked")
     return found
 

@@ -11,16 +11,17 @@ Rules, by their names:
    the authority (checked where read).
 6. ``log-repeat``: a key is added once, in one role, also after it was revoked. What is void was not added, but for
    state keys.
-7. ``log-limit``: at most 64 nodes in force, at most 16 rotations, and since the last one at most 64 devices, 256
-   writers, 10,000 entries of any other kind: so a thief who fills the log locks nobody out.
+7. ``log-limit``: at most 64 nodes and 256 withholdings in force, at most 16 rotations, and since the last one at most
+   64 devices, 256 writers, 10,000 entries of any other kind: so a thief who fills the log locks nobody out.
 8. ``log-unknown``: what is revoked, retired or withdrawn is in force. Revoking a device takes back its nodes as well.
    That, and withdrawing a node, retires every state key: one may be known there, or was named by a thief.
 9. ``log-witness``: a witness is named with the control key in force. Moving without the old one's signed close uses up
    every grant, and so does naming one after doing without. Doing without one takes the owner's words for it.
 10. ``log-rotation``: the new authority and control keys open the commitments of inception or last rotation; entries
     since the number it names (none of them before the last rotation) have no effect, and then every grant is used up;
-    no device and no state key is left.
-11. ``log-grant``: a grant names a window of the witness's time, a window of data, and columns.
+    no device and no state key is left. What was withheld at either time stays so.
+11. ``log-grant``: approvals and grants name streams with columns, and parameters; no window of theirs is empty, and a
+    grant has an end, which counts the witness's time. What is withheld has some time.
 12. A resume, a rotation and the revocation of a device use up every grant before them: whoever has a control key can
     have the witness hold another journal.
 """
@@ -31,7 +32,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from waykeep.authority import controls, dsse, keys, ownerstate
+from waykeep.authority import controls, dsse, effects, keys
 from waykeep.authority.controls import MAX_ROTATIONS
 from waykeep.authority.ownerstate import Ended, Line, Named, OwnerState
 from waykeep.authority.statements import (
@@ -134,7 +135,7 @@ def fold(state: OwnerState, envelopes: Sequence[bytes]) -> OwnerState:
                 isinstance(entry.body, _BY_AUTHORITY) or opened.signer not in state.devices
             ):
                 raise AuthorityError("log-signer", "found an entry whose signer may not make it", status=403)
-            state = ownerstate.after(state, entry.body, entry.number, opened.signer)
+            state = effects.after(state, entry.body, entry.number, opened.signer)
         state = msgspec.structs.replace(state, head=Head(entry.number, line[2]))
     return msgspec.structs.replace(state, entries=(*state.entries, *added))
 
@@ -149,7 +150,7 @@ def _rotated(state: OwnerState, body: AuthorityRotated, line: Line, before: tupl
         raise AuthorityError("log-rotation", "found a rotation that the owner's paper did not make", status=403)
     kept = state if void_from == entry.number else _as_of(state, before[state.rotated : void_from - 1])
     # Whoever had the control key may have set the journal back, or moved to a witness that signs anything.
-    kept = ownerstate.used_up(kept, entry.number)
+    kept = effects.used_up(kept, entry.number)
     lives = {
         key: Named(life.since, min(life.until, entry.number), life.void or life.since >= void_from)
         for key, life in state.state_keys.items()
@@ -174,6 +175,7 @@ def _rotated(state: OwnerState, body: AuthorityRotated, line: Line, before: tupl
         closed_at=None,  # it guards grants, and all are used up; the journal may have been set back without effect
         resumed=state.resumed,
         ended=kept.ended | void,
+        withheld=kept.withheld | state.withheld,  # also what is void: who wants it back lifts it
         entries=(),
         base=None,
     )
@@ -184,7 +186,7 @@ def _as_of(state: OwnerState, since: Sequence[Line]) -> OwnerState:
     """What was in force after ``since``, the entries from the last rotation on, whose place and signer were checked."""
     past = state.base or _first(state.owner, state.inception, state.first)
     for signer, entry, _ in since:
-        past = ownerstate.after(past, entry.body, entry.number, signer)
+        past = effects.after(past, entry.body, entry.number, signer)
     return past
 
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 import msgspec
 
-from waykeep.authority.statements import Recipient
+from waykeep.authority.asking import Ask
+from waykeep.authority.scopes import Bits
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
 from waykeep.formats.messages import (
     Head,
     Millis,
     Number,
+    Recipient,
     Value,
 )
 
@@ -31,7 +33,9 @@ class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SegmentEntry(_Statement, frozen=True):
     """The catalogue's line of a segment: enough to choose it for a read without opening it.
 
-    ``box`` is (south, west, north, east) in degrees x 10**7, or None for a stream without places.
+    Attributes:
+        box: (south, west, north, east) in degrees x 10**7, or None for a stream without places.
+        made_under: Of a derived one, the number of the owner-log entry under which it was made; else 0.
     """
 
     name: str
@@ -46,6 +50,7 @@ class SegmentEntry(_Statement, frozen=True):
     first_ms: int
     last_ms: int
     box: tuple[int, int, int, int] | None
+    made_under: Number = 0
 
 
 class SegmentsAccepted(_Statement, frozen=True, tag="accepted"):
@@ -68,34 +73,46 @@ class RunDone(_Statement, frozen=True, tag="run"):
 
 
 class Debited(_Statement, frozen=True, tag="debit"):
-    """One run of a grant is spent, and with it everything is fixed that it may do.
+    """One run or read of a grant is spent at each link of its chain, and with it everything is fixed that it may do.
 
     Attributes:
         request_id: Chosen by the holder; the same request again is the same run, for the same recipient.
-        grant: Number of the grant's entry.
+        grant: Number of the grant's entry. links: Envelopes of the chain that follows it.
+        holder, recipient: Who asked, and the age recipient of the answer, as the chain has them.
+        algorithm: None for a read.
+        ask, parameters: What was asked for.
+        inputs: Per stream the columns that are read.
         from_ms, to_ms: Observation times that are read.
+        withheld: Numbers of what the owner took out of it.
+        bits: What its answer may tell.
         read_to: The newest record whose segments are read.
-        recipient: The age recipient of the result.
-        not_before_ms, until_ms: Only at a witness's time within these it is done.
         epochs: Those that are read, whatever keys come later.
     """
 
     request_id: RequestId
     grant: Number
+    links: tuple[str, ...]
     holder: PublicKey
-    algorithm: Digest
+    recipient: Recipient
+    algorithm: Digest | None
+    ask: Ask
     parameters: dict[str, Value]
+    inputs: dict[str, tuple[str, ...]]
     from_ms: Millis
     to_ms: Millis
+    withheld: tuple[Number, ...]
+    bits: Bits
     read_to: Head | None
-    recipient: Recipient
-    not_before_ms: Millis
-    until_ms: Millis
     epochs: tuple[int, ...] = ()
 
 
 class Spent(_Statement, frozen=True, tag="spent"):
-    """What came of a debit: the receipt's envelope as text, and how much went out. The rows are nowhere."""
+    """What came of a debit: the receipt's envelope as text, and how much went out. The rows are nowhere.
+
+    Attributes:
+        failed: The rule by which there was no result, or empty. The holder is not told which.
+        stored: The derived segment, if the result was kept.
+    """
 
     request_id: RequestId
     name: str
@@ -103,6 +120,8 @@ class Spent(_Statement, frozen=True, tag="spent"):
     rows_out: int
     time_ms: Millis
     receipt: str
+    failed: str = ""
+    stored: SegmentEntry | None = None
 
 
 Detail = SegmentsAccepted | RunDone | Debited | Spent
@@ -173,7 +192,8 @@ class Snapshot(_Statement, frozen=True):
 
     Attributes:
         rotations: How many the owner log had; after another one, records may have lost their effect.
-        counts: Debits by grant. runs: How many of the owner's own.
+        used: Runs and bits that were debited, by digest of a grant's entry or a link.
+        runs: How many of the owner's own.
         totals: Of recorded streams. current: Results of derived streams that no later one supersedes.
         epochs: Those that segments are encrypted to.
     """
@@ -183,7 +203,7 @@ class Snapshot(_Statement, frozen=True):
     quoted: Number
     owner_head: Head
     rotations: int
-    counts: dict[int, int]
+    used: dict[Digest, tuple[int, int]]
     totals: dict[str, StreamTotal]
     current: dict[str, tuple[Span, ...]]
     epochs: tuple[int, ...]
@@ -192,11 +212,18 @@ class Snapshot(_Statement, frozen=True):
 
 
 class Receipt(_Statement, frozen=True):
-    """What ran on the owner's data. ``result`` is a salted commitment to the rows (`waykeep.formats.results`)."""
+    """What ran on the owner's data, or was read.
+
+    Attributes:
+        algorithm: None for a read.
+        level, step_ms, areas: The precision in which data left the vault, and how many areas it was cut to.
+        result: A salted commitment to rows (`waykeep.formats.results`) or tables.
+        failed: There is no result.
+    """
 
     owner: OwnerId
     run_id: str
-    algorithm: Digest
+    algorithm: Digest | None
     parameters: dict[str, Value]
     approval: Number
     owner_head: Head
@@ -209,3 +236,7 @@ class Receipt(_Statement, frozen=True):
     time_ms: Millis
     measurements: dict[str, str]
     epochs_missing: tuple[int, ...]
+    level: int = 0
+    step_ms: int = 1
+    areas: int = 0
+    failed: bool = False

@@ -24,6 +24,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
+from waykeep.authority.areas import Area, well_formed
 from waykeep.errors import AuthorityError
 from waykeep.formats import grid, streams
 from waykeep.formats.ids import PublicKey
@@ -31,29 +32,13 @@ from waykeep.formats.messages import Millis, Value
 
 HOUR_MS = 3_600_000
 MAX_AREAS = 32
-MAX_VERTICES = 256
-MAX_CELLS = 1024
 
 Columns = Annotated[tuple[str, ...], msgspec.Meta(max_length=64)]
 Values = Annotated[tuple[Value, ...], msgspec.Meta(max_length=256)]
-Vertex = tuple[
-    Annotated[int, msgspec.Meta(ge=-900_000_000, le=900_000_000)],
-    Annotated[int, msgspec.Meta(ge=-1_800_000_000, le=1_800_000_000)],
-]
+Runs = Annotated[int, msgspec.Meta(ge=1, le=100_000)]
+Bits = Annotated[int, msgspec.Meta(ge=1, le=10**12)]
 V = TypeVar("V", str, Value)
 Sets = dict[str, tuple[V, ...]]
-
-
-class Area(msgspec.Struct, frozen=True, forbid_unknown_fields=True, order=True):
-    """Either a polygon or a set of H3 cells.
-
-    Attributes:
-        polygon: Its corners as (``lat_e7``, ``lon_e7``), joined by straight lines in degrees; the last joins the first.
-        cells: Of any resolution, as text, in ascending order.
-    """
-
-    polygon: Annotated[tuple[Vertex, ...], msgspec.Meta(max_length=MAX_VERTICES)] = ()
-    cells: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=16)], ...], msgspec.Meta(max_length=MAX_CELLS)] = ()
 
 
 class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -84,7 +69,7 @@ def canonical(scope: Scope) -> Scope:
     if scope.step_ms not in grid.STEPS_MS:
         raise _malformed("a step of time that is none of the ladder")
     for area in scope.areas:
-        if bool(area.cells) == bool(area.polygon) or 0 < len(area.polygon) < 3:
+        if not well_formed(area):
             raise _malformed("an area that is not one polygon, or one set of cells")
     if not all(scope.vetted):
         raise _malformed("a review by nobody")
@@ -129,7 +114,8 @@ def within(one: Scope, other: Scope) -> bool:
 
 def window(scope: Scope, now_ms: int) -> tuple[int, int]:
     """The half-open window of observation times that may be read at the witness's time ``now_ms``; it may be empty."""
-    first, end = scope.from_ms or 0, streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
+    first = streams.MIN_TS_MS if scope.from_ms is None else scope.from_ms
+    end = streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
     if scope.last_ms is not None:
         now_ms -= now_ms % HOUR_MS
         first, end = max(first, now_ms - scope.last_ms), min(end, now_ms)

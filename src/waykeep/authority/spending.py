@@ -1,11 +1,12 @@
 """The decisions of a spend: what a user cloud checks before it does anything for somebody else. No I/O, no clock.
 
-A spend is a run of a grant by its holder. In this order, and nothing is left out:
+A spend is a run of a grant by its holder, or a read. In this order, and nothing is left out:
 
 1. What the witness holds is read under a fresh nonce, and `standing` compares it with the logs at hand.
 2. `debit` makes the record that fixes the whole effect, or finds it, for a request that is repeated.
 3. The record is durable, and then the journal head with it is witnessed, under a fresh nonce.
-4. `within_window` judges the witness's time of that answer. Only then it is done.
+4. `still` judges the witness's time of that answer. Only then it is done, and `still` is asked again before the answer
+   is sent: what was revoked or withheld meanwhile is not given.
 
 Of two different next records at most one is witnessed. Copies that repeat one record can only send the same thing to
 the same recipient.
@@ -14,23 +15,22 @@ the same recipient.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from waykeep.authority.approvals import within
+from waykeep.authority import chains, plans, reviews
+from waykeep.authority.asking import Spend
 from waykeep.authority.journal import JournalState
+from waykeep.authority.links import Chain
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.plans import ReadPlan
 from waykeep.authority.records import Debited
-from waykeep.authority.statements import Granted
+from waykeep.authority.scopes import Columns
 from waykeep.authority.witnessing import Held
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import PublicKey
-from waykeep.formats.messages import Spend, Value
+from waykeep.formats.messages import Value
 
 _RESUME = "the host lost or withholds records, or shows an old copy; the owner can say so with 'waykeep resume'"
-_ENDED = {
-    "grant-withdrawn": "the owner took this grant back",
-    "grant-used-up": "records were lost, so this grant counts as used up; the owner can grant anew",
-    "grant-void": "the owner made the entry of this grant void",
-}
 
 
 def standing(log: OwnerState, journal: JournalState, held: Held, state_key: PublicKey) -> None:
@@ -81,25 +81,27 @@ def standing(log: OwnerState, journal: JournalState, held: Held, state_key: Publ
         )
 
 
-def find_grant(log: OwnerState, asked: Spend, holder: PublicKey) -> Granted:
-    """The grant that a request names, in force and the holder's.
+class Wanted(NamedTuple):
+    """What a request comes to once the bundle is known.
 
-    Raises:
-        AuthorityError: ``grant-unknown``, ``grant-withdrawn``, ``grant-used-up``, ``grant-void``,
-            ``algorithm-not-granted`` (403).
+    Attributes:
+        inputs: Per stream the columns that are read.
+        parameters: With the bundle's defaults filled in.
+        bits: What the answer may tell at most.
     """
-    grant = log.grants.get(asked.grant)
-    if grant is None or grant.holder != holder:
-        ended = log.ended.get(asked.grant)
-        body = log.entries[asked.grant - 1][1].body if ended is not None else None
-        if ended is not None and isinstance(body, Granted) and body.holder == holder:
-            raise AuthorityError(
-                ended.rule, "found a grant that is in force no longer", hint=_ENDED[ended.rule], status=403
-            )
-        raise AuthorityError("grant-unknown", "found no grant of this number to the key that asks", status=403)
-    if grant.algorithm != asked.digest:
-        raise AuthorityError("algorithm-not-granted", "found a grant of another algorithm", status=403)
-    return grant
+
+    inputs: Mapping[str, Columns]
+    parameters: Mapping[str, Value]
+    bits: int
+
+
+class Debit(NamedTuple):
+    """A debit, and what it allows: ``known`` says that the journal holds it already."""
+
+    made: Debited
+    chain: Chain
+    plan: ReadPlan
+    known: bool
 
 
 def debit(
@@ -107,71 +109,87 @@ def debit(
     journal: JournalState,
     asked: Spend,
     holder: PublicKey,
-    parameters: Mapping[str, Value],
+    wanted: Wanted,
     time_ms: int,
-    epochs: tuple[int, ...] = (),
-) -> tuple[Debited, bool]:
-    """The record that fixes a spend; and whether it lies in the journal already.
+    epochs: tuple[int, ...],
+) -> Debit:
+    """The record that a request needs, or has already.
 
     Args:
-        parameters: The request's, with the bundle's defaults filled in.
+        holder: Who signed the request.
         time_ms: The witness's.
-        epochs: Whose keys are at hand; no others are read for this request, ever.
+        epochs: Those whose keys are at hand.
 
     Raises:
-        AuthorityError: As `find_grant`; ``parameter-not-approved``, ``time-not-approved``, ``grant-not-yet``,
-            ``grant-expired`` (403), ``runs-used-up``, ``request-repeated`` (409).
+        AuthorityError: As `chains.find`, `chains.in_time`, `reviews.check`, `plans.plan` and `chains.debited`;
+            ``request-repeated``, ``request-outdated`` (409).
     """
-    grant = find_grant(log, asked, holder)
-    within(grant, asked, parameters)
-    made = Debited(
-        request_id=asked.request_id,
-        grant=asked.grant,
-        holder=holder,
-        algorithm=asked.digest,
-        parameters=dict(parameters),
-        from_ms=asked.from_ms,
-        to_ms=asked.to_ms,
-        read_to=journal.head,
-        recipient=grant.recipient,
-        not_before_ms=grant.not_before_ms,
-        until_ms=grant.until_ms,
-        epochs=epochs,
-    )
-    within_window(made, time_ms)
+    chain = chains.find(log, asked.grant, asked.digest, asked.links, holder)
+    chains.in_time(chain.scope, time_ms)
+    reviews.check(chain.scope.vetted, [review.encode() for review in asked.reviews], asked.digest, time_ms)
     known = journal.debit(asked.request_id)
     if known is not None:
-        if _asked(known) != _asked(made):
+        said = (holder, asked.grant, asked.links, asked.digest, asked.ask, _typed(wanted.parameters))
+        if said != (known.holder, known.grant, known.links, known.algorithm, known.ask, _typed(known.parameters)):
             raise AuthorityError(
                 "request-repeated",
                 "found another request of this id in the journal",
                 hint="choose a new id",
                 status=409,
             )
-        return known, True
-    if journal.counts.get(asked.grant, 0) >= grant.runs:
-        raise AuthorityError("runs-used-up", f"found all {grant.runs} runs of this grant used up", status=409)
-    return made, False
+        return Debit(known, chain, rerun(log, chain, known), known=True)
+    plan = plans.plan(log, chain.scope, asked.ask, wanted.inputs, wanted.parameters, time_ms)
+    chains.debited(journal.used, chain, wanted.bits)
+    made = Debited(
+        request_id=asked.request_id,
+        grant=asked.grant,
+        links=asked.links,
+        holder=holder,
+        recipient=chain.recipient,
+        algorithm=asked.digest,
+        ask=asked.ask,
+        parameters=dict(wanted.parameters),
+        inputs=plan.inputs,
+        from_ms=plan.from_ms,
+        to_ms=plan.to_ms,
+        withheld=tuple(sorted(plan.withheld)),
+        bits=wanted.bits,
+        read_to=journal.head,
+        epochs=epochs,
+    )
+    return Debit(made, chain, plan, known=False)
 
 
-def _asked(debited: Debited) -> tuple[object, ...]:
-    """What a repeated request must say again; types too, since True == 1."""
-    parameters = sorted((name, type(value).__name__, value) for name, value in debited.parameters.items())
-    return (debited.grant, debited.holder, debited.algorithm, parameters, debited.from_ms, debited.to_ms)
-
-
-def within_window(debited: Debited, time_ms: int) -> None:
-    """Whether the witness's time lies within the record's window; outside it nothing is done, and the debit stays.
+def rerun(log: OwnerState, chain: Chain, made: Debited) -> ReadPlan:
+    """What a debit of before allows to be read now: the same data again, or nothing.
 
     Raises:
-        AuthorityError: ``grant-not-yet``, ``grant-expired`` (403).
+        AuthorityError: ``request-outdated`` (409) where the owner withholds other data than then.
     """
-    if time_ms < debited.not_before_ms:
-        raise AuthorityError(
-            "grant-not-yet", "found a grant whose time has not begun, by the witness's clock", status=403
+    if made.withheld != tuple(sorted(log.withheld)):
+        raise _refused(
+            "request-outdated",
+            "found a request of before the owner changed what is withheld",
+            "ask anew, with another id",
         )
-    if time_ms >= debited.until_ms:
-        raise AuthorityError("grant-expired", "found a grant whose time is over, by the witness's clock", status=403)
+    given = plans.precision(chain.scope, made.ask, made.inputs)
+    return ReadPlan(made.inputs, made.from_ms, made.to_ms, *given, dict(log.withheld))
+
+
+def still(log: OwnerState, made: Debited, time_ms: int) -> None:
+    """Whether a run that is under way may go on, and its answer be sent.
+
+    Raises:
+        AuthorityError: As `chains.find` and `chains.in_time`; ``request-outdated``.
+    """
+    chain = chains.find(log, made.grant, made.algorithm, made.links, made.holder)
+    chains.in_time(chain.scope, time_ms)
+    rerun(log, chain, made)
+
+
+def _typed(parameters: Mapping[str, Value]) -> list[tuple[str, str, Value]]:
+    """What tells True from 1."""
+    return sorted((name, type(value).__name__, value) for name, value in parameters.items())
 
 
 def _refused(rule: str, message: str, hint: str) -> AuthorityError:

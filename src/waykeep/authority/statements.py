@@ -6,17 +6,27 @@ from typing import Annotated
 
 import msgspec
 
+from waykeep.authority.permissions import (
+    AlgorithmRevoked,
+    Approved,
+    EverythingRevoked,
+    Granted,
+    HolderRevoked,
+    Lifted,
+    LinkRevoked,
+    Withdrawn,
+    Withheld,
+)
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
 from waykeep.formats.messages import (
     Head,
     Millis,
     Number,
+    Recipient,
     Small,
-    Value,
 )
 
 Salt = Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
-Recipient = Annotated[str, msgspec.Meta(max_length=128)]
 
 _TYPE = "application/vnd.waykeep.{}+json"
 INCEPTION_TYPE = _TYPE.format("inception")
@@ -202,57 +212,6 @@ class AuthorityRotated(_Statement, frozen=True, tag="rotated"):
     void_from: Number | None
 
 
-class Approved(_Statement, frozen=True, tag="approval"):
-    """The owner allows one algorithm, by digest, on named data.
-
-    Attributes:
-        algorithm: Digest of the bundle.
-        name: The bundle's own name and version, for people.
-        parameters: Per parameter the values that may be asked for, a finite set.
-        inputs: Per stream the columns that are given.
-        from_ms, to_ms: Observation times that are given, half open: ``from_ms <= ts_ms < to_ms``.
-        store_as: The derived stream in which the result is kept, or empty.
-    """
-
-    algorithm: Digest
-    name: str
-    parameters: dict[str, tuple[Value, ...]]
-    inputs: dict[str, tuple[str, ...]]
-    from_ms: Millis
-    to_ms: Millis
-    store_as: str = ""
-
-
-class Granted(_Statement, frozen=True, tag="grant"):
-    """Somebody else may run one algorithm on named data, a number of times, within a window of the witness's time.
-
-    Attributes:
-        holder: Who may ask.
-        recipient: The age recipient that results are encrypted to.
-        algorithm, name, parameters, inputs, from_ms, to_ms: As in `Approved`.
-        runs: How many runs in all.
-        not_before_ms, until_ms: ``not_before_ms <= witness's time < until_ms``.
-    """
-
-    holder: PublicKey
-    recipient: Recipient
-    algorithm: Digest
-    name: Small
-    parameters: dict[str, tuple[Value, ...]]
-    inputs: dict[str, tuple[str, ...]]
-    from_ms: Millis
-    to_ms: Millis
-    runs: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
-    not_before_ms: Millis
-    until_ms: Millis
-
-
-class Withdrawn(_Statement, frozen=True, tag="withdrawn"):
-    """Takes an approval or a grant back, by the number of its entry."""
-
-    number: Number
-
-
 Body = (
     DeviceAdded
     | WriterAdded
@@ -270,6 +229,12 @@ Body = (
     | Approved
     | Granted
     | Withdrawn
+    | LinkRevoked
+    | AlgorithmRevoked
+    | HolderRevoked
+    | EverythingRevoked
+    | Withheld
+    | Lifted
 )
 
 

@@ -11,7 +11,9 @@ import contextlib
 import itertools
 import re
 import secrets
+import socket
 import ssl
+import weakref
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 from typing import Any
@@ -73,8 +75,9 @@ class AttestedClient:
         self._timeout = {"connect": timeout_s, "read": timeout_s, "write": timeout_s, "pool": timeout_s}
         self._channel: bytes | None = None
         self._counter = itertools.count(1)
+        self._backend = _Backend(self._greet)
         self._pool = httpcore.ConnectionPool(
-            ssl_context=client_context(), network_backend=_Backend(self._greet), max_connections=4
+            ssl_context=client_context(), network_backend=self._backend, max_connections=4
         )
         try:
             self.result, self._session = self._attest()
@@ -149,6 +152,10 @@ class AttestedClient:
     def close(self) -> None:
         self._pool.close()
 
+    def abort(self) -> None:
+        """End what waits for an answer, from another thread: it is ``unreachable`` there."""
+        self._backend.abort()
+
     def __enter__(self) -> AttestedClient:
         return self
 
@@ -172,6 +179,13 @@ class _Backend(httpcore.NetworkBackend):
     def __init__(self, greet: Callable[[bytes], None]) -> None:
         self._inner = httpcore.SyncBackend()
         self._greet = greet
+        self._sockets = weakref.WeakSet[socket.socket]()
+
+    def abort(self) -> None:
+        for made in list(self._sockets):
+            with contextlib.suppress(OSError):
+                # The method of the plain socket: that of a TLS one would take away what another thread reads from.
+                socket.socket.shutdown(made, socket.SHUT_RDWR)
 
     def connect_tcp(
         self,
@@ -182,15 +196,17 @@ class _Backend(httpcore.NetworkBackend):
         socket_options: Iterable[SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
         stream = self._inner.connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Stream(stream, self._greet)
+        return _Stream(stream, self._greet, self._sockets.add)
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
 
 
 class _Stream(httpcore.NetworkStream):
-    def __init__(self, inner: httpcore.NetworkStream, greet: Callable[[bytes], None]) -> None:
-        self._inner, self._greet = inner, greet
+    def __init__(
+        self, inner: httpcore.NetworkStream, greet: Callable[[bytes], None], made: Callable[[socket.socket], None]
+    ) -> None:
+        self._inner, self._greet, self._made = inner, greet, made
 
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
@@ -204,6 +220,7 @@ class _Stream(httpcore.NetworkStream):
         except BaseException:
             stream.close()
             raise
+        self._made(stream.get_extra_info("socket"))
         return stream
 
     # Plain bytes never pass: only `start_tls` gives a stream that reads and writes.

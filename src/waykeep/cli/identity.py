@@ -70,7 +70,7 @@ def revoke(
 
     What it was given before it keeps: nobody can take back what somebody has seen.
     """
-    from waykeep.device import granting
+    from waykeep.device import revoking
 
     with owner.account() as device:
         found = identity.find(device.known_log(), key)
@@ -78,11 +78,11 @@ def revoke(
         try:
             number: int | None = identity.revoke(device, found)
         except DeviceError as error:
-            if error.rule not in granting.WITHHELD and not (at_witness and error.rule == "entry-pending"):
+            if error.rule not in revoking.WITHHELD and not (at_witness and error.rule == "entry-pending"):
                 raise
-            number, stopped = None, granting.stop(device)
+            number, stopped = None, revoking.stop(device)
         else:
-            stopped = granting.stop(device) if at_witness else 0
+            stopped = revoking.stop(device) if at_witness else 0
     if owner.json:
         output.show_json({"number": number, "key": found, "state_keys_retired": stopped})
         return

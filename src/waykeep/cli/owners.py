@@ -11,13 +11,13 @@ from cyclopts import Parameter
 
 from waykeep.algorithm.describe import describe
 from waykeep.attestation import insecure
-from waykeep.authority.statements import Approved
 from waykeep.channel.trust import Trust
 from waykeep.cli import output, paths, rows
 from waykeep.cli.options import InsecureRoot, Owner, SharedUid, private_umask
-from waykeep.device import account, verifying
+from waykeep.cli.terms import Terms
+from waykeep.device import account, scoping, telling, verifying
 from waykeep.device import audit as audits
-from waykeep.device.approvals import propose
+from waykeep.device.approvals import parameters_of, propose
 from waykeep.device.importers import Imported, emission
 from waykeep.device.owner import Paper
 from waykeep.device.profile import Profile
@@ -138,8 +138,7 @@ def status(*, owner: Owner = Owner()) -> None:
 def approve(
     digest: str,
     *,
-    from_: Annotated[str, Parameter(name="--from", help="First day of data given (YYYY-MM-DD, UTC).")] = "2001-01-01",
-    to: Annotated[str, Parameter(help="Day after the last (YYYY-MM-DD, UTC).")] = "2100-01-01",
+    terms: Terms = Terms(),
     store: Annotated[str, Parameter(help="Keep results as this derived stream, such as 'trips'.")] = "",
     set_: Annotated[
         list[str] | None, Parameter(name="--set", help="Allow NAME=VALUE (repeat for more values).")
@@ -147,30 +146,22 @@ def approve(
     yes: Annotated[bool, Parameter(help="Do not show the algorithm and ask first.")] = False,
     owner: Owner = Owner(),
 ) -> None:
-    """Allow one algorithm, by its digest, to read what it asks for within the times given.
+    """Allow your own devices to run one algorithm, by its digest, on what it asks for within your terms.
 
     At a terminal it first says in plain words what the algorithm is, and asks.
     """
     with owner.account() as device:
         found = bundles.load(device.host.bundle(parse_digest(digest)))
-        approval = propose(found, parse_digest(digest), from_, to, store, set_ or [])
-        if not (yes or owner.json) and not output.agreed(describe(found), "Approve it?"):
+        approval = propose(found, parse_digest(digest), terms.plain(), set_ or [], store)
+        told = f"{describe(found)}\nWhat you would agree to\n{telling.consent(approval)}"
+        if not (yes or owner.json) and not output.agreed(told, "Approve it?"):
             raise DeviceError("not-approved", "you did not approve it; nothing was changed")
         number = device.approve(approval)
     if owner.json:
         output.show_json({"number": number, "approval": approval})
-    else:
-        _show_approval(number, approval)
-
-
-def _show_approval(number: int, approval: Approved) -> None:
-    output.console.print(f"Approved {approval.name}, as entry {number} of your log.")
-    for stream, columns in approval.inputs.items():
-        output.console.print(f"  reads {stream}: {', '.join(columns)}")
-    output.console.print(f"  from {output.when(approval.from_ms)} to {output.when(approval.to_ms)} UTC")
-    output.console.print(
-        f"  results: {'kept as ' + approval.store_as if approval.store_as else 'given to you, not kept'}"
-    )
+        return
+    output.console.print(f"Approved {approval.name}, as entry {number} of your log.", markup=False)
+    output.console.print(telling.consent(approval), markup=False, soft_wrap=True)
 
 
 def run(
@@ -179,18 +170,18 @@ def run(
     from_: Annotated[str, Parameter(name="--from", help="First day (YYYY-MM-DD, UTC).")] = "",
     to: Annotated[str, Parameter(help="Day after the last (YYYY-MM-DD, UTC).")] = "",
     set_: Annotated[list[str] | None, Parameter(name="--set", help="Parameter NAME=VALUE.")] = None,
+    review: Annotated[list[Path] | None, Parameter(help="A reviewer's statement, where one is asked for.")] = None,
     receipt: Annotated[Path | None, Parameter(help="Write the signed receipt to this file.")] = None,
     owner: Owner = Owner(),
 ) -> None:
     """Run an approved algorithm on your data, and print its result."""
-    from waykeep.device.approvals import parameters_of, window_of
-
+    first, end = (scoping.day_ms(text) if text else None for text in (from_, to))
+    scoping.require_time(first, end)
     with owner.account() as device, paths.opened(receipt) as keep:
         wanted = parse_digest(digest)
         found = bundles.load(device.host.bundle(wanted))
-        window = window_of(device.log(), wanted, from_, to)
         values: dict[str, Value] = parameters_of(found, set_ or [])
-        result = device.run(wanted, values, *window)
+        result = device.run(wanted, values, first, end, tuple(paths.read_text(path) for path in review or ()))
         missing = open_receipt(result.receipt, [device.connect().state_key]).epochs_missing
         _show_result(found, result, missing, as_json=owner.json)
         keep(result.receipt)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from waykeep.authority.statements import WAIVER
 from waykeep.cli import output, paths
 from waykeep.cli.options import Owner
-from waykeep.device import granting, resuming, witnesses
+from waykeep.device import resuming, revoking, witnesses
 from waykeep.errors import DeviceError
 
 Url = Annotated[str, Parameter(help="The witness's address.")]
@@ -131,7 +131,7 @@ def waive(
 def stop(*, owner: Owner = Owner()) -> None:
     """Retire all state keys at the witness, whatever the host does: no spend until you unlock again."""
     with owner.account() as device:
-        gone = granting.stop(device)
+        gone = revoking.stop(device)
     if owner.json:
         output.show_json({"state_keys_retired": gone})
     else:

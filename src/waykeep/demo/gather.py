@@ -109,7 +109,7 @@ def _receipt(person: Person, each: Bundle, result: RunResult, ms: float) -> Rece
     return Receipt(
         owner=person.name,
         algorithm=f"{each.manifest.name} {each.manifest.version}",
-        digest=receipt.algorithm,
+        digest=each.digest,
         parameters=tuple((name, str(value)) for name, value in receipt.parameters.items()),
         scope=scope,
         rows_read=sum(receipt.rows_in.values()),

@@ -24,6 +24,7 @@ from waykeep.demo.wiretap import Wiretap
 from waykeep.device.account import now_ms
 from waykeep.device.approvals import propose
 from waykeep.device.receipts import open_receipt
+from waykeep.device.scoping import Terms
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
 from waykeep.formats.bundle import Bundle
@@ -125,7 +126,7 @@ def _main_job(show: Play, owners: list[Person]) -> list[Bundle]:
     watch.lap()
     for person in owners:
         for each in found:
-            person.device.approve(propose(each, each.digest, "2001-01-01", "2100-01-01", each.manifest.name, []))
+            person.device.approve(propose(each, each.digest, Terms(), [], each.manifest.name))
     show.step(
         2, "device", True, "approves two digests", "Each approval is a signed entry of the owner's log.", watch.lap()
     )

@@ -7,25 +7,27 @@ import time
 from pathlib import Path
 
 from waykeep.attestation.evidence import USER_CLOUD
+from waykeep.authority.asking import Ask
 from waykeep.channel.client import AttestedClient
 from waykeep.demo.gather import Play
 from waykeep.demo.people import Person
 from waykeep.demo.refusals import attempt
 from waykeep.demo.stage import Stage
-from waykeep.device import granting, holder, witnesses
+from waykeep.device import granting, holder, tickets, witnesses
 from waykeep.device.account import now_ms
 from waykeep.device.approvals import parameters_of
 from waykeep.device.connecting import suspend
-from waykeep.device.granting import propose_grant
+from waykeep.device.granting import To, propose_grant
 from waykeep.device.hostclient import HostClient
 from waykeep.device.reaching import reach
+from waykeep.device.scoping import Terms
 from waykeep.errors import DeviceError
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.messages import Address
-from waykeep.formats.streams import MAX_TS_MS, MIN_TS_MS
 
 ROOMS = ("owner-log", "journal", "snapshots", "sealed")
 RUNS = 2
+DEADLINE_MS = 2000
 ENDED_S = 20.0
 
 
@@ -54,18 +56,10 @@ class Study:
         watch = time.perf_counter()
         witnesses.use(device, self._stage.witness_url, witnesses.key_of(self._stage.witness_url), token)
         key, found = holder.make(self._file), self._bundle
-        grant = propose_grant(
-            found,
-            found.digest,
-            holder=key.signer.public,
-            recipient=key.recipient,
-            runs=RUNS,
-            until="2100-01-01",
-            first="2001-01-01",
-            after="2100-01-01",
-            settings=[],
-        )
+        to = To(key.signer.public, key.recipient, RUNS, "to learn how people get about", deadline_ms=DEADLINE_MS)
+        grant = propose_grant(found, found.digest, to, Terms(until="2100-01-01"), [])
         number = granting.give(device, grant)
+        self._ticket = tickets.open_(granting.ticket(device, number))
         detail = (
             f"{self._person.name} lets a study have {found.manifest.name} run {RUNS} times. A witness, run by somebody "
             "other than the host, signs how far the logs have come."
@@ -129,20 +123,17 @@ class Study:
         self._show.step(11, "user cloud, witness", True, "survives a host that rewinds", detail, took)
 
     def _ask(self, number: int) -> int:
-        device, found = self._person.device, self._bundle
-        rows, _ = holder.use(
+        device = self._person.device
+        got = holder.use(
             self._file,
-            device.profile.host,
-            device.owner,
+            self._ticket,
             device.profile.trust,
             now_ms,
-            grant=number,
-            digest=found.digest,
-            parameters=parameters_of(found, []),
-            window=(MIN_TS_MS, MAX_TS_MS),
+            ask=Ask(),
+            parameters=parameters_of(self._bundle, []),
         )
         self._show.spends += 1
-        return len(rows.rows)
+        return len(got.rows)
 
     def _put_to_sleep(self) -> None:
         """Without unlocking it: an old one would be noticed by the device at once, which is not the point here."""

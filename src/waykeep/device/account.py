@@ -11,7 +11,8 @@ import pyarrow as pa
 from waykeep.attestation.appraisal import AttestationResult
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import FOREVER, OwnerState
-from waykeep.authority.statements import Approved, EpochStatement, StateKeyRetired
+from waykeep.authority.permissions import Approved
+from waykeep.authority.statements import EpochStatement, StateKeyRetired
 from waykeep.channel.client import AttestedClient
 from waykeep.device import files, writing
 from waykeep.device.appending import OwnerLog
@@ -255,13 +256,24 @@ class Account:
             return newest  # a repetition may not know of it
         return self.owner_log.append(approval)
 
-    def run(self, digest: Digest, parameters: dict[str, Value], from_ms: int, to_ms: int) -> RunResult:
+    def run(
+        self,
+        digest: Digest,
+        parameters: dict[str, Value],
+        from_ms: int | None = None,
+        to_ms: int | None = None,
+        reviews: tuple[str, ...] = (),
+    ) -> RunResult:
         """Run an approved algorithm; rows and a receipt that was checked.
+
+        Args:
+            from_ms, to_ms: Observation times; None leaves them as they are approved.
+            reviews: Envelopes of reviewers' statements, where the approval asks for one.
 
         Raises:
             DeviceError: ``receipt-mismatch``; and the refusals of the user cloud.
         """
-        asked = Run(b64(randomness.token_bytes(16)), digest, parameters, from_ms, to_ms, self._clock())
+        asked = Run(b64(randomness.token_bytes(16)), digest, parameters, from_ms, to_ms, self._clock(), reviews)
         result = decode_json(
             self.cloud().request("POST", "/v1/runs", encode_json(asked)),
             RunResult,

@@ -84,6 +84,10 @@ class OwnerChain:
             )
         return state
 
+    def envelope(self, number: int) -> bytes:
+        """The envelope of an entry, which `state` has read."""
+        return self._open((self._folder.log / numbered(number)).read_bytes())
+
     def remembered(self) -> Head | None:
         """The newest head that this device has seen."""
         return self._folder.heads().owner

@@ -1,74 +1,133 @@
-"""Grants to others: from what a person types to an entry, and taking one back, whatever the host does."""
+"""Grants to others: from what a person types to an entry, what is left of each, and the holder's first ticket."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import msgspec
 
-from waykeep.authority.statements import Granted, Withdrawn
+from waykeep.authority.permissions import Granted
 from waykeep.device.account import Account
-from waykeep.device.approvals import day_ms, propose
+from waykeep.device.approvals import allowed_of, inputs_of, require, store_as
+from waykeep.device.scoping import Terms, scope_of
+from waykeep.device.tickets import VERSION, Ticket
 from waykeep.errors import DeviceError, WaykeepError
-from waykeep.formats import agefile
+from waykeep.formats import agefile, answers, results, streams
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import Digest, PublicKey
 from waykeep.formats.wire import encode_json
 
 MAX_RUNS = 100_000
+READ_DEADLINE_MS = 2_000
+START_MS = 5_000
+"""What starting and appraising an algorithm's service may take, beside the run itself."""
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A grant as a person sees it. ``ended`` is the rule by which it is in force no longer, or empty."""
+    """A grant as a person sees it.
+
+    Attributes:
+        ended: The rule by which it is in force no longer, or empty.
+        used, used_bits: Of its runs and bits; None where the user cloud cannot be asked.
+    """
 
     number: int
     grant: Granted
     ended: str
     used: int | None
+    used_bits: int | None
 
 
-class Revoked(msgspec.Struct, frozen=True):
-    """What came of taking a grant back.
+class To(msgspec.Struct, frozen=True):
+    """To whom, for what, and how much of it.
 
     Attributes:
-        number: Of the entry, None where the host did not take it.
-        refusal: Why not, or why the witness was not told.
-        retired: How many state keys were retired at the witness instead, so that nothing is spent any more.
+        bits: Of output over all runs; None is as much as the runs can tell.
+        deadline_ms: When answers are sent; None is as late as the slowest run.
     """
 
-    number: int | None
-    refusal: str
-    retired: int
+    holder: PublicKey
+    recipient: str
+    runs: int
+    purpose: str = ""
+    bits: int | None = None
+    deadline_ms: int | None = None
 
 
-def propose_grant(
-    found: Bundle,
-    digest: Digest,
-    *,
-    holder: PublicKey,
-    recipient: str,
-    runs: int,
-    until: str,
-    first: str,
-    after: str,
-    settings: list[str],
-) -> Granted:
-    """The grant of a bundle as it asks. Raises as `propose`; DeviceError: ``runs-malformed``; FormatError."""
-    agefile.parse_recipient(recipient)
-    if not 1 <= runs <= MAX_RUNS:
-        raise DeviceError("runs-malformed", f"found a number of runs that is not from 1 to {MAX_RUNS}")
-    approval = propose(found, digest, first, after, "", settings)
+def propose_grant(found: Bundle, digest: Digest, to: To, terms: Terms, settings: list[str], store: str = "") -> Granted:
+    """The grant of a bundle as it asks.
+
+    Raises:
+        DeviceError: ``bundle-changed``, ``runs-malformed``, ``until-missing``; as `approvals.propose`. FormatError.
+    """
+    require(found, digest)
+    _check(to, terms)
+    name = f"{found.manifest.name} {found.manifest.version}"
     return Granted(
-        holder=holder,
-        recipient=recipient,
+        holder=to.holder,
+        recipient=to.recipient,
         algorithm=digest,
-        name=approval.name,
-        parameters=approval.parameters,
-        inputs=approval.inputs,
-        from_ms=approval.from_ms,
-        to_ms=approval.to_ms,
-        runs=runs,
-        not_before_ms=0,
-        until_ms=day_ms(until),
+        name=name,
+        purpose=to.purpose or name,
+        scope=scope_of(terms, inputs_of(found), allowed_of(found, settings)),
+        runs=to.runs,
+        bits=to.bits or to.runs * results.whole_bits(found.manifest),
+        deadline_ms=to.deadline_ms or START_MS + 1000 * found.manifest.limits.wall_s,
+        store_as=store_as(store),
     )
+
+
+def propose_read(to: To, terms: Terms, inputs: Mapping[str, Sequence[str]], rows: int) -> Granted:
+    """A grant of a read.
+
+    Args:
+        inputs: Per stream its columns. rows: At most so many, the newest.
+
+    Raises:
+        DeviceError: ``runs-malformed``, ``until-missing``; FormatError: ``read-unbounded``; and as `scope_of`.
+    """
+    _check(to, terms)
+    size = answers.of_read(inputs, rows)
+    return Granted(
+        holder=to.holder,
+        recipient=to.recipient,
+        algorithm=None,
+        name="a look at " + ", ".join(sorted(inputs)),
+        purpose=to.purpose or "to look at it",
+        scope=scope_of(terms, inputs, {}),
+        runs=to.runs,
+        bits=to.bits or to.runs * 8 * size,
+        deadline_ms=to.deadline_ms or READ_DEADLINE_MS,
+        rows=rows,
+    )
+
+
+def columns_of(text: str) -> tuple[str, tuple[str, ...]]:
+    """A stream and its columns, from ``location`` or ``location:ts_ms,lat_e7``; without columns time and place.
+
+    Raises: DeviceError: ``columns-unknown``; FormatError: ``stream-unknown``.
+    """
+    stream, _, listed = text.partition(":")
+    stream = streams.parse_stream(stream)
+    if streams.is_derived(stream):
+        columns = tuple(name for name in listed.split(",") if name)
+        if not columns:
+            raise DeviceError("columns-unknown", "found no columns", hint=f"write {stream}:column,column")
+        return stream, columns
+    names = streams.schema(stream).names
+    usual = ("ts_ms", "lat_e7", "lon_e7") if streams.has_places(stream) else tuple(n for n in names if n != "write_ms")
+    columns = tuple(listed.split(",")) if listed else usual
+    if not set(columns) <= set(names):
+        raise DeviceError("columns-unknown", f"found a column that {stream} does not have", hint=f"{', '.join(names)}")
+    return stream, columns
+
+
+def _check(to: To, terms: Terms) -> None:
+    agefile.parse_recipient(to.recipient)
+    if not 1 <= to.runs <= MAX_RUNS:
+        raise DeviceError("runs-malformed", f"found a number of runs that is not from 1 to {MAX_RUNS}")
+    if not terms.until:
+        raise DeviceError("until-missing", "found no day on which the grant ends", hint="say it with --until")
 
 
 def give(account: Account, grant: Granted, *, again: bool = False) -> int:
@@ -81,11 +140,19 @@ def give(account: Account, grant: Granted, *, again: bool = False) -> int:
     return number
 
 
+def ticket(account: Account, number: int) -> Ticket:
+    """What the holder of a grant needs. Raises: DeviceError: ``grant-unknown`` where none of it is in force."""
+    log = account.log()
+    if number not in log.grants:
+        raise DeviceError("grant-unknown", f"found no grant of number {number} in force", hint="waykeep grant list")
+    return Ticket(VERSION, account.profile.host, account.owner_log.chain.envelope(number).decode())
+
+
 def listed(account: Account) -> list[Grant]:
-    """All grants that were ever given. Runs that were used are known where the user cloud can be asked."""
+    """All grants that were ever given. What was used is known where the user cloud can be asked."""
     log = account.log()
     try:
-        spent: dict[str, int] | None = account.status().spent
+        spent: dict[str, tuple[int, int]] | None = account.status().spent
     except WaykeepError as error:
         if error.rule in ("journal-rewound", "owner-log-rewound"):
             raise
@@ -94,49 +161,6 @@ def listed(account: Account) -> list[Grant]:
     for _, entry, _ in log.entries:
         if isinstance(entry.body, Granted):
             ended = log.ended.get(entry.number)
-            used = None if spent is None else spent.get(str(entry.number), 0)
-            found.append(Grant(entry.number, entry.body, "" if ended is None else ended.rule, used))
+            used = (None, None) if spent is None else spent.get(str(entry.number), (0, 0))
+            found.append(Grant(entry.number, entry.body, "" if ended is None else ended.rule, *used))
     return found
-
-
-def revoke(account: Account, number: int, *, at_witness: bool = False) -> Revoked:
-    """Take a grant or an approval back.
-
-    Where the host does not take the entry, all state keys are retired at the witness: nothing is spent any more.
-
-    Args:
-        at_witness: Retire them in any case, also while the host cannot be reached.
-
-    Raises:
-        AuthorityError: ``log-unknown`` when none of this number is in force. DeviceError: ``entry-pending``.
-    """
-    try:
-        done = account.owner_log.append(Withdrawn(number))
-    except DeviceError as error:
-        if error.rule not in WITHHELD and not (at_witness and error.rule == "entry-pending"):
-            raise
-        return Revoked(None, error.rule, stop(account))
-    with account.unfinished():
-        account.upkeep.mend()
-    untold = account.witness.untold
-    return Revoked(done, "" if untold is None else untold.rule, stop(account) if at_witness else 0)
-
-
-WITHHELD = ("entry-withheld", "owner-log-rewound", "owner-log-contended")
-"""Refusals after which a revocation goes to the witness alone."""
-
-
-_KNOWN_TOO_LITTLE = ("owner-log-unread", "witness-missing", "witness-closed")
-
-
-def stop(account: Account) -> int:
-    """Retire all state keys at the witness; how many. The host is asked only where no copy here names that witness.
-
-    Raises: AuthorityError: ``witness-missing``; ChannelError, WitnessError, DeviceError.
-    """
-    try:
-        return account.witness.retire(account.owner_log.chain.known())
-    except WaykeepError as error:
-        if error.rule not in _KNOWN_TOO_LITTLE:
-            raise
-    return account.witness.retire(account.log())

@@ -10,19 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import pyarrow as pa
 
 from waykeep.authority import dsse
+from waykeep.authority.asking import Ask, Spend
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.records import RECEIPT_TYPE, Receipt
 from waykeep.channel.trust import Trust
 from waykeep.device import files
 from waykeep.device.hostclient import HostClient
-from waykeep.device.reaching import reach
+from waykeep.device.reaching import TIMEOUT_S, reach
+from waykeep.device.tickets import Opened, usable
 from waykeep.errors import DeviceError, FormatError, WaykeepError
-from waykeep.formats import agefile, results
-from waykeep.formats.ids import Digest, OwnerId, b64, sha256, unb64
-from waykeep.formats.messages import GrantedRows, Spend, SpendResult, Value
-from waykeep.formats.wire import MIB, decode_json, encode_json
+from waykeep.formats import agefile, answers, results, table
+from waykeep.formats.ids import OwnerId, b64, sha256, unb64
+from waykeep.formats.messages import GrantedRows, SpendResult, Value
+from waykeep.formats.wire import MIB, decode_frame, decode_json, encode_json
 
 SALT_BYTES = 16
 MAX_ROWS = 64 * MIB
@@ -70,41 +73,72 @@ def load(path: Path) -> HolderKey:
     return found
 
 
+class Got(msgspec.Struct, frozen=True):
+    """What came of a run or a read, and the receipt that fits it."""
+
+    rows: list[results.Row]
+    tables: dict[str, pa.Table]
+    receipt: Receipt
+    envelope: bytes
+
+
 def use(
     path: Path,
-    host_url: str,
-    owner: OwnerId,
+    found: Opened,
     trust: Trust,
     clock: Callable[[], int],
     *,
-    grant: int,
-    digest: Digest,
+    ask: Ask,
     parameters: dict[str, Value],
-    window: tuple[int, int],
-    show: Callable[[GrantedRows, Receipt], None] = lambda found, receipt: None,
-) -> tuple[GrantedRows, Receipt]:
-    """One run of a grant: rows, and a receipt that fits them.
+    reviews: tuple[str, ...] = (),
+    host_url: str = "",
+    show: Callable[[Got], None] = lambda got: None,
+) -> Got:
+    """One run or read of a grant: what came, and a receipt that fits it.
 
     The request's id is kept beside the key file before it is sent, and used again until its answer was shown: so a lost
     answer costs no second run.
 
     Args:
+        found: The ticket. host_url: Another address of the owner's host than the ticket's.
         show: Shows what came, before the id is forgotten.
 
     Raises:
         AttestationError: Named by the rule that refused the user cloud; nothing was asked of it.
-        DeviceError: ``holder-key-missing``, ``holder-unlisted``, ``receipt-mismatch``; as user cloud and host refuse.
+        DeviceError: ``holder-key-missing``, ``ticket-foreign``, ``holder-unlisted``, ``receipt-mismatch``,
+            ``run-failed``; as user cloud and host refuse.
     """
     key = load(path)
-    wanted = Spend(b64(bytes(16)), grant, digest, parameters, *window)
-    kept = path.with_name(f"{path.name}.{sha256(owner.encode() + encode_json(wanted))[7:23]}.asked")
+    usable(found, key.signer.public)
+    wanted = Spend(b64(bytes(16)), found.number, found.grant.algorithm, parameters, ask, found.ticket.links, reviews)
+    kept = path.with_name(f"{path.name}.{sha256(found.owner.encode() + encode_json(wanted))[7:23]}.asked")
     if not kept.exists():
         files.write(kept, encode_json(b64(randomness.token_bytes(16))))
     asked = msgspec.structs.replace(wanted, request_id=decode_json(kept.read_bytes(), str, what="a request's id"))
-    host = HostClient(host_url, owner, key.signer)
+    sealed = _ask(found, asked, trust, clock, key, host_url or found.ticket.host)
+    plain = answers.unpad(agefile.open_(sealed, [key.identity], limit=MAX_ROWS, what="a result"))
+    came = decode_frame(plain, GrantedRows, limit=MAX_ROWS, what="a result")
+    receipt = check(came, asked, found.owner)
+    if came.failed:
+        raise DeviceError(
+            "run-failed",
+            "the run was debited and gave no result; its owner alone is told why",
+            hint=f"ask again: it is the same run. To give it up, delete {kept.name}",
+            status=409,
+        )
+    tables = {stream: table.from_ipc(data) for stream, data in came.tables.items()}
+    got = Got(came.rows, tables, receipt, came.receipt)
+    show(got)
+    files.remove(kept)
+    return got
+
+
+def _ask(found: Opened, asked: Spend, trust: Trust, clock: Callable[[], int], key: HolderKey, host_url: str) -> bytes:
+    host, signer = HostClient(host_url, found.owner, key.signer), key.signer
+    patience_s = TIMEOUT_S + found.grant.deadline_ms / 1000
     try:
-        with reach(host, owner, trust, clock, key.signer) as cloud:
-            body = cloud.request("POST", "/v1/spends", encode_json(asked))
+        with reach(host, found.owner, trust, clock, signer, found.ticket.introductions, patience_s) as cloud:
+            body = cloud.request("POST", "/v1/spends", encode_json(asked), limit=2 * MAX_ROWS)
     except WaykeepError as error:
         if error.status != 401:
             raise
@@ -116,31 +150,28 @@ def use(
         ) from None
     finally:
         host.close()
-    sealed = decode_json(body, SpendResult, limit=MAX_ROWS, what="a spend's answer").sealed
-    plain = agefile.open_(sealed, [key.identity], limit=MAX_ROWS, what="a result")
-    found = decode_json(plain, GrantedRows, limit=MAX_ROWS, what="a result")
-    receipt = check(found, asked, owner)
-    show(found, receipt)
-    files.remove(kept)
-    return found, receipt
+    return decode_json(body, SpendResult, limit=2 * MAX_ROWS, what="a spend's answer").sealed
 
 
 def check(found: GrantedRows, asked: Spend, owner: OwnerId) -> Receipt:
-    """The receipt of a result, which must say what was asked and commit to the rows that came.
+    """The receipt of a result, which must say what was asked and commit to what came.
 
     Raises:
         DeviceError: ``receipt-mismatch``; AuthorityError for its signature.
     """
     receipt = decode_json(dsse.peek(found.receipt, RECEIPT_TYPE).payload, Receipt, what="a receipt")
+    committed = unb64(found.salt, SALT_BYTES) + results.result_digest_bytes(found.rows, found.tables)
     fits = (
         found.request_id == receipt.run_id == asked.request_id
         and receipt.owner == owner
         and receipt.algorithm == asked.digest
         and receipt.approval == asked.grant
-        and (receipt.from_ms, receipt.to_ms) == (asked.from_ms, asked.to_ms)
+        and asked.ask.from_ms in (None, receipt.from_ms)
+        and asked.ask.to_ms in (None, receipt.to_ms)
         and all(repr(receipt.parameters.get(name)) == repr(value) for name, value in asked.parameters.items())
-        and receipt.rows_out == len(found.rows)
-        and receipt.result == sha256(unb64(found.salt, SALT_BYTES) + results.result_digest_bytes(found.rows))
+        and (asked.digest is None or receipt.rows_out == len(found.rows))
+        and receipt.failed == found.failed
+        and receipt.result == sha256(committed)
     )
     if not fits:
         raise DeviceError(

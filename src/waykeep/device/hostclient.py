@@ -13,8 +13,8 @@ from waykeep.channel.exchange import Exchanges, TooLarge, Unanswered
 from waykeep.errors import HostError, WaykeepError
 from waykeep.formats import problem
 from waykeep.formats.ids import Digest, OwnerId
-from waykeep.formats.messages import Address, Listing
-from waykeep.formats.wire import MIB, decode_json
+from waykeep.formats.messages import Address, Doorbell, Listing
+from waykeep.formats.wire import MIB, decode_json, encode_json
 
 MAX_OBJECT = 32 * MIB
 MAX_NAMES = 1_000_000
@@ -69,8 +69,10 @@ class HostClient:
             if len(found) > MAX_NAMES:
                 raise HostError("host-answer-too-large", f"found a listing of over {MAX_NAMES} names", status=502)
 
-    def cloud(self) -> Address:
-        return decode_json(self._ask("POST", f"{self._home}/cloud"), Address, what="an address")
+    def cloud(self, introductions: tuple[str, ...] = ()) -> Address:
+        """Where the user cloud listens. Whoever is on no key list shows ``introductions`` that lead to their key."""
+        body = encode_json(Doorbell(introductions)) if introductions else b""
+        return decode_json(self._ask("POST", f"{self._home}/cloud", body), Address, what="an address")
 
     def put_bundle(self, digest: Digest, archive: bytes) -> None:
         self._ask("PUT", f"/v1/bundles/{digest}", archive, signed=False)

@@ -20,9 +20,18 @@ PAUSES_S = (0.05, 0.2)
 
 
 def reach(
-    host: HostClient, owner: OwnerId, trust: Trust, clock: Callable[[], int], signer: SigningKey
+    host: HostClient,
+    owner: OwnerId,
+    trust: Trust,
+    clock: Callable[[], int],
+    signer: SigningKey,
+    introductions: tuple[str, ...] = (),
+    timeout_s: float = TIMEOUT_S,
 ) -> AttestedClient:
     """An appraised connection to the owner's user cloud, which the host launched or found.
+
+    Args:
+        introductions: As in `HostClient.cloud`.
 
     Raises:
         AttestationError: Named by the rule that refused it.
@@ -31,13 +40,13 @@ def reach(
     for pause_s in (*PAUSES_S, None):
         try:
             return AttestedClient(
-                host.cloud(),
+                host.cloud(introductions),
                 workload=USER_CLOUD,
                 binding=owner,
                 trust=trust,
                 clock=clock,
                 signer=signer,
-                timeout_s=TIMEOUT_S,
+                timeout_s=timeout_s,
             )
         except ChannelError as error:
             if error.rule != "unreachable" or pause_s is None:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-import datetime
-
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.permissions import (
+    AlgorithmRevoked,
+    Approved,
+    EverythingRevoked,
+    Granted,
+    HolderRevoked,
+    Lifted,
+    LinkRevoked,
+    Withdrawn,
+    Withheld,
+)
 from waykeep.authority.records import Debited, Detail, RunDone, SegmentsAccepted, Spent
 from waykeep.authority.statements import (
-    Approved,
     AuthorityRotated,
     Body,
     DeviceAdded,
     EpochOpened,
-    Granted,
     KeyRevoked,
     NodeApproved,
     NodeWithdrawn,
@@ -21,11 +28,11 @@ from waykeep.authority.statements import (
     Resumed,
     StateKeyNamed,
     StateKeyRetired,
-    Withdrawn,
     WitnessNamed,
     WitnessWaived,
     WriterAdded,
 )
+from waykeep.device import telling
 from waykeep.formats.messages import Head
 
 _TITLES: dict[type, str] = {
@@ -45,6 +52,12 @@ _TITLES: dict[type, str] = {
     Approved: "approval",
     Granted: "grant",
     Withdrawn: "taken back",
+    LinkRevoked: "link taken back",
+    AlgorithmRevoked: "algorithm taken back",
+    HolderRevoked: "holder taken back",
+    EverythingRevoked: "everything taken back",
+    Withheld: "withheld",
+    Lifted: "withheld no longer",
     SegmentsAccepted: "data accepted",
     RunDone: "run",
     Debited: "debit",
@@ -82,10 +95,30 @@ def entry(found: OwnerEntry) -> str:
             return _approval(body)
         case Granted():
             return _grant(body)
+        case WitnessNamed() | WitnessWaived() | Resumed() | AuthorityRotated():
+            return _turning(body, found.number)
+        case _:
+            return _taking(body)
+
+
+def _taking(
+    body: Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | EverythingRevoked | Withheld | Lifted,
+) -> str:
+    match body:
         case Withdrawn():
             return f"You took back what entry {body.number} allowed."
-        case _:
-            return _turning(body, found.number)
+        case LinkRevoked():
+            return f"You took back what {body.issuer[:12]}… passed on of grant {body.grant} to {body.holder[:12]}…."
+        case AlgorithmRevoked():
+            return f"You took back all that the algorithm {body.algorithm[:19]}… was allowed."
+        case HolderRevoked():
+            return f"You took back all that the key {body.holder[:12]}… was allowed."
+        case EverythingRevoked():
+            return "You took back everything that you had allowed."
+        case Withheld():
+            return f"You withhold {telling.withheld(body)}: no algorithm and nobody else gets it, until you lift it."
+        case Lifted():
+            return f"You withhold no longer what entry {body.number} took out."
 
 
 def _turning(body: WitnessNamed | WitnessWaived | Resumed | AuthorityRotated, number: int) -> str:
@@ -116,16 +149,18 @@ def _approval(approval: Approved) -> str:
 
 
 def _grant(grant: Granted) -> str:
-    until = _day(grant.until_ms)
+    until = "ever" if grant.scope.until_ms is None else f"{telling.minute(grant.scope.until_ms)} UTC"
+    code = "" if grant.algorithm is None else f" ({grant.algorithm[:19]}…)"
     return (
-        f"You granted {grant.name} ({grant.algorithm[:19]}…) to the key {grant.holder[:12]}…: {grant.runs} runs until "
-        f"{until} UTC, to read {_data(grant)}."
+        f"You granted {grant.name}{code} to the key {grant.holder[:12]}…: {grant.runs} runs until "
+        f"{until}, to read {_data(grant)}."
     )
 
 
 def _data(allowed: Approved | Granted) -> str:
-    data = ", ".join(f"{stream} ({len(columns)} columns)" for stream, columns in sorted(allowed.inputs.items()))
-    return f"{data}, from {_day(allowed.from_ms)} to {_day(allowed.to_ms)} UTC"
+    scope = allowed.scope
+    data = ", ".join(f"{stream} ({len(columns)} columns)" for stream, columns in (scope.streams or {}).items())
+    return f"{data}, {telling.when(scope)}, {telling.where(scope)}, {telling.precision(scope)}"
 
 
 def detail(said: Detail, log: OwnerState) -> str:
@@ -142,7 +177,10 @@ def detail(said: Detail, log: OwnerState) -> str:
             came = f"{said.name} read {sum(said.rows_in.values())} rows; {said.rows_out} rows came out{kept}."
             return f"{came} Its signed receipt lies in your journal."
         case Debited():
-            return f"One run of grant {said.grant} was used by the key {said.holder[:12]}…, for one recipient."
+            by = f", passed on {len(said.links)} times" if said.links else ""
+            return f"One run of grant {said.grant} was used by the key {said.holder[:12]}…{by}, for one recipient."
+        case Spent() if said.failed:
+            return f"{said.name} gave nothing ({said.failed}). Its holder is not told why."
         case Spent():
             came = f"{said.name} read {sum(said.rows_in.values())} rows; {said.rows_out} rows were given to the holder."
             return f"{came} Its signed receipt lies in your journal."
@@ -151,7 +189,3 @@ def detail(said: Detail, log: OwnerState) -> str:
 def time_of(said: Detail) -> int | None:
     """When it happened, in ms since 1970, where the record says so."""
     return said.time_ms if isinstance(said, RunDone | Spent) else None
-
-
-def _day(ms: int) -> str:
-    return f"{datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC):%Y-%m-%d %H:%M}"

@@ -13,6 +13,8 @@ import msgspec
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
 
 Small = Annotated[str, msgspec.Meta(max_length=256)]
+Recipient = Annotated[str, msgspec.Meta(max_length=128)]
+"""An age recipient."""
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=10**10 - 1)]
 Millis = Annotated[int, msgspec.Meta(ge=0, le=4_102_444_800_000)]
@@ -31,6 +33,12 @@ class Address(_Message, frozen=True):
     host: Small
     port: Port
     started: bool = False
+
+
+class Doorbell(_Message, frozen=True):
+    """Sent to the host by somebody who is on no key list: envelopes of introductions that lead to their key."""
+
+    introductions: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
 class Listing(_Message, frozen=True):
@@ -120,7 +128,7 @@ class StreamStatus(_Message, frozen=True):
 
 
 class Status(_Message, frozen=True):
-    """``spent``: by the number of a grant's entry, how many of its runs were debited."""
+    """``spent``: by the number of a grant's entry, runs and bits that were debited."""
 
     owner: OwnerId
     streams: tuple[StreamStatus, ...]
@@ -130,7 +138,7 @@ class Status(_Message, frozen=True):
     owner_head: Head
     epochs: tuple[int, ...]
     epochs_missing: tuple[int, ...]
-    spent: dict[str, int]
+    spent: dict[str, tuple[int, int]]
 
 
 class Suspend(_Message, frozen=True):
@@ -150,14 +158,21 @@ Value = int | str | bool
 
 
 class Run(_Message, frozen=True):
-    """Run an approved algorithm. ``time_ms`` is the device's clock, by which evidence of others is judged."""
+    """Run an approved algorithm.
+
+    Attributes:
+        from_ms, to_ms: Observation times; None leaves them as they are approved.
+        time_ms: The device's clock, by which approvals and evidence of others are judged.
+        reviews: As in a holder's request.
+    """
 
     run_id: Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
     digest: Digest
     parameters: Annotated[dict[str, Value], msgspec.Meta(max_length=64)]
-    from_ms: Millis
-    to_ms: Millis
+    from_ms: Millis | None
+    to_ms: Millis | None
     time_ms: Millis
+    reviews: Annotated[tuple[str, ...], msgspec.Meta(max_length=64)] = ()
 
 
 class RunResult(_Message, frozen=True):
@@ -174,30 +189,28 @@ class RunResult(_Message, frozen=True):
     head: bytes
 
 
-class Spend(_Message, frozen=True):
-    """A holder's request for one run of a grant. The same ``request_id`` again is the same run."""
-
-    request_id: Annotated[str, msgspec.Meta(min_length=22, max_length=22)]
-    grant: Number
-    digest: Digest
-    parameters: Annotated[dict[str, Value], msgspec.Meta(max_length=64)]
-    from_ms: Millis
-    to_ms: Millis
-
-
 class SpendResult(_Message, frozen=True):
-    """``sealed`` is an age file to the grant's recipient: a `GrantedRows` frame; nobody else can read it."""
+    """``sealed`` is an age file to the recipient of the chain: a `GrantedRows` frame, padded; nobody else reads it."""
 
     sealed: bytes
 
 
 class GrantedRows(_Message, frozen=True):
-    """What a holder gets: rows, the receipt's envelope by the state key, and the salt that opens its commitment."""
+    """What a holder gets. MessagePack.
+
+    Attributes:
+        rows: Of an algorithm.
+        tables: Of a read: per stream an Arrow IPC stream.
+        receipt, salt: The receipt's envelope by the state key, and what opens its commitment to rows or tables.
+        failed: There is no result; nobody but the owner is told why.
+    """
 
     request_id: str
     rows: list[dict[str, Value]]
+    tables: dict[str, bytes]
     receipt: bytes
     salt: str
+    failed: bool
 
 
 # -- algorithm service, over HTTP on the attested channel ----------------------------------------------------------

@@ -78,9 +78,16 @@ def result_bits(manifest: Manifest) -> float:
     return (rows * row_bits - math.log2(-math.expm1(-row_bits * math.log(2)))) * (1 + 1e-12)
 
 
-def result_digest_bytes(rows: list[Row]) -> bytes:
-    """The bytes to commit to: MessagePack with the fields of each row sorted by name."""
-    return msgspec.msgpack.encode(rows, order="deterministic")
+def whole_bits(manifest: Manifest) -> int:
+    """What one run is counted as: the bits that it can tell, rounded up, and at least one."""
+    return max(1, math.ceil(result_bits(manifest)))
+
+
+def result_digest_bytes(rows: list[Row], tables: Mapping[str, bytes] | None = None) -> bytes:
+    """The bytes to commit to: MessagePack with the fields of each row sorted by name, then the tables of a read."""
+    return msgspec.msgpack.encode(rows, order="deterministic") + (
+        msgspec.msgpack.encode(dict(tables), order="deterministic") if tables else b""
+    )
 
 
 def _check(what: str, name: str, domain: Domain, value: object) -> None:

@@ -139,9 +139,42 @@ def _within(table: pa.Table, name: str, low: int, high: int) -> None:
         raise FormatError("value-out-of-range", f"found a value of {name} outside {low}..{high}")
 
 
+def prune(table: pa.Table) -> pa.Table:
+    """The same table, its dictionaries cut to what its rows hold, and sorted: else they told of rows left out."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            chunks = [_pruned(chunk) for chunk in table.column(index).chunks]
+            table = table.set_column(index, field, pa.chunked_array(chunks, field.type))
+    return table
+
+
+def _pruned(chunk: pa.DictionaryArray) -> pa.DictionaryArray:
+    codes, texts = chunk.indices.to_numpy(), chunk.dictionary.to_pylist()
+    used = np.flatnonzero(np.bincount(codes, minlength=len(texts)))
+    kept = sorted({texts[code] for code in used})
+    places = {text: place for place, text in enumerate(kept)}
+    moved = np.zeros(max(len(texts), 1), dtype=np.int16)
+    moved[used] = [places[texts[code]] for code in used]
+    return pa.DictionaryArray.from_arrays(pa.array(moved[codes], chunk.indices.type), pa.array(kept, pa.string()))
+
+
 def to_ipc(table: pa.Table) -> bytes:
     """Arrow IPC stream of a table; only ever sent towards less trusted code, never read from it."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return bytes(sink.getvalue())
+
+
+def from_ipc(data: bytes) -> pa.Table:
+    """Read an Arrow IPC stream of an appraised peer, fully checked.
+
+    Raises: FormatError: ``arrow-malformed``.
+    """
+    try:
+        with pa.ipc.open_stream(pa.BufferReader(data)) as reader:
+            found = reader.read_all()
+        found.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FormatError("arrow-malformed", f"found bytes that are no Arrow stream ({type(error).__name__})") from None
+    return found

@@ -141,8 +141,9 @@ def routes(directory: Directory, objects: Objects, bundles: Bundles, clouds: Clo
             Described(
                 "POST",
                 owner + "/cloud",
-                "Find the owner's user cloud, launch it, or have it wake.",
+                "Find the owner's user cloud, launch it, or have it wake. Whoever is on no list sends introductions.",
                 address,
+                JSON,
                 signed=caller,
             ),
             clouds.cloud,

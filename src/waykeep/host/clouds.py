@@ -12,13 +12,16 @@ from starlette.responses import Response
 from waykeep.errors import HostError
 from waykeep.formats.frames import Launched
 from waykeep.formats.ids import parse_digest, parse_owner_id
-from waykeep.formats.messages import Address
+from waykeep.formats.messages import Address, Doorbell
+from waykeep.formats.wire import decode_json
 from waykeep.host.answers import answer
 from waykeep.host.bundles import Bundles
 from waykeep.host.directory import Directory
 from waykeep.host.inbound import Inbound
 from waykeep.host.ports import HostLimits
 from waykeep.host.supervisor import Supervisor
+
+MAX_DOORBELL = 64 << 10
 
 
 class Clouds:
@@ -35,7 +38,12 @@ class Clouds:
         """``POST /v1/owners/{owner}/cloud``"""
         owner = parse_owner_id(inbound.part("owner"))
         keys = await self._directory.keys(owner)
-        self._directory.authorize(inbound, keys, keys.devices + keys.callers)
+        body = b"" if inbound.ended else await inbound.read(MAX_DOORBELL)
+        callers = keys.devices + keys.callers
+        if body:
+            rung = decode_json(body, Doorbell, what="a doorbell")
+            callers = (self._directory.introduced(owner, keys, rung),)
+        self._directory.authorize(inbound, keys, callers, body)
         return _address(await self._supervisor.launch_cloud(owner, self._host_url))
 
     async def algorithm(self, inbound: Inbound) -> Response:

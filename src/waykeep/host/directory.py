@@ -19,7 +19,7 @@ from starlette.responses import Response
 
 from waykeep.errors import FormatError, HostError, VaultError
 from waykeep.formats.ids import OwnerId, PublicKey, numbered, owner_id, parse_owner_id, sha256
-from waykeep.formats.messages import Stored
+from waykeep.formats.messages import Doorbell, Stored
 from waykeep.formats.wire import decode_json
 from waykeep.host.answers import answer
 from waykeep.host.inbound import Inbound
@@ -79,10 +79,14 @@ class Directory:
             AuthorityError: with status 401, when no listed key signed it.
             HostError: ``not-yours`` (403), when a listed key signed it that may not ask this.
         """
-        signer = self._access.authorize(inbound.signed(body), {*keys.devices, *keys.writers, *keys.callers})
+        signer = self._access.authorize(inbound.signed(body), {*keys.devices, *keys.writers, *keys.callers, *allowed})
         if signer not in allowed:
             raise HostError("not-yours", "found the signature of a key that may not ask this", status=403)
         return signer
+
+    def introduced(self, owner: OwnerId, keys: KeyList, rung: Doorbell) -> PublicKey:
+        """The key that a doorbell's introductions lead to. Raises: AuthorityError: ``introduction-unknown`` (403)."""
+        return self._access.introduced(owner, keys.callers, [said.encode() for said in rung.introductions])
 
     def _enrol(self, owner: OwnerId, envelope: bytes) -> bool:
         try:

@@ -62,6 +62,11 @@ class Inbound:
         if not body and not self._ended:
             raise HostError("body-unexpected", "found a body in a request that takes none")
 
+    @property
+    def ended(self) -> bool:
+        """Whether there is no body, or no more of it."""
+        return self._ended
+
     def part(self, name: str) -> str:
         """A part of the path, as it was sent."""
         return str(self._request.path_params[name])

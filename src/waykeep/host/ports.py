@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -83,6 +83,9 @@ class Access(Protocol):
 
         Raises: AuthorityError for another or a replaced authority, another owner or number.
         """
+
+    def introduced(self, owner: OwnerId, callers: Collection[PublicKey], envelopes: Sequence[bytes]) -> PublicKey:
+        """The key that a chain of introductions leads to from one of ``callers``. Raises: AuthorityError."""
 
     def authorize(self, request: SignedRequest, keys: Collection[str]) -> PublicKey:
         """The key of ``keys`` that signed the request. Raises: AuthorityError with status 401."""

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from waykeep.authority import journal, spending
+from waykeep.authority.asking import Spend
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.records import Debited, Detail, Spent
+from waykeep.authority.records import Detail
+from waykeep.authority.spending import Debit, Wanted
 from waykeep.authority.witnessing import Held
 from waykeep.errors import AuthorityError, UserCloudError, VaultError, WaykeepError
 from waykeep.formats.ids import OwnerId, PublicKey
-from waykeep.formats.messages import Head, Spend, Status, Unlock, Unlocked, Value
+from waykeep.formats.messages import Head, Status, Unlock, Unlocked
 from waykeep.usercloud import derived
 from waykeep.usercloud.keys import Keys, locked, take_over
 from waykeep.usercloud.summary import summarise
@@ -57,6 +59,7 @@ class Cloud:
         self._swept = False
         self._running: set[str] = set()
         self._unsaved = 0
+        self._derived = 0
         self._unsure = False
         self.left: tuple[str, ...] = ()
         self._turned = 0
@@ -205,6 +208,12 @@ class Cloud:
                 self.journal = snapshots.write(keys.reader, self.log, self.journal, self.state_key)
                 self._unsaved = 0
 
+    def next_derived(self) -> int:
+        """The number of the next result that this process keeps, from 0 on."""
+        with self.lock:
+            self._derived += 1
+            return self._derived - 1
+
     def signed_head(self) -> bytes:
         with self.lock:
             return self.keys.journal.head(self.journal, self.log)
@@ -253,22 +262,15 @@ class Cloud:
                 raise
 
     def debit(
-        self, log: OwnerState, asked: Spend, holder: PublicKey, parameters: Mapping[str, Value], time_ms: int
-    ) -> tuple[Debited, Head]:
+        self, log: OwnerState, asked: Spend, holder: PublicKey, wanted: Wanted, time_ms: int
+    ) -> tuple[Debit, Head]:
         """The durable record of a spend, found or appended; and a head that includes it. Raises as `spending.debit`."""
         with self.lock:
-            debited, known = spending.debit(
-                log, self.journal, asked, holder, parameters, time_ms, tuple(sorted(self.keys.epochs))
-            )
-            if not known:
-                self.append(debited)
-            return debited, self.newest()
-
-    def record_outcome(self, outcome: Spent) -> None:
-        """Append what came of a debit, once."""
-        with self.lock:
-            if not self.journal.spent(outcome.request_id):
-                self.append(outcome)
+            epochs = tuple(sorted(self.keys.epochs))
+            debit = spending.debit(log, self.journal, asked, holder, wanted, time_ms, epochs)
+            if not debit.known:
+                self.append(debit.made)
+            return debit, self.newest()
 
     def status(self) -> Status:
         with self.lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import msgspec
 import pyarrow as pa
@@ -38,11 +39,13 @@ class Computer:
         trust: Trust,
         time_ms: int,
         watch: Watch,
+        stopped_by: Callable[[Callable[[], None]], None],
     ) -> tuple[list[results.Row], dict[str, str]]:
         """The rows, checked against the bundle's schema; and the measurements of all code involved.
 
         Args:
             trust: What the service must prove. time_ms: By which its evidence's age is judged.
+            stopped_by: Is told what ends the computation from another thread; the service then ends as well.
 
         Raises:
             AttestationError: Named by the rule that refused the service; no row was sent.
@@ -58,6 +61,7 @@ class Computer:
             clock=lambda: time_ms,
             timeout_s=bundle.manifest.limits.wall_s + 10.0,
         ) as service:
+            stopped_by(service.abort)
             watch.lap("appraise")
             body = msgspec.msgpack.encode(Compute(parameters, {s: table.to_ipc(t) for s, t in tables.items()}))
             limit = manifests.max_result_bytes(bundle.manifest) + MIB

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 
-from waykeep.authority.approvals import ReadPlan
+from waykeep.authority.permissions import Withheld
+from waykeep.authority.plans import ReadPlan
 from waykeep.authority.records import SegmentEntry
 from waykeep.errors import UserCloudError
 from waykeep.usercloud.cloud import Cloud
-from waykeep.vault import catalogue, segments
+from waykeep.vault import catalogue, coarse, segments
 from waykeep.vault.segments import Segment
 
 
@@ -22,18 +23,20 @@ def parts(
     to_ms: int,
     until: int | None = None,
     epochs: Collection[int] | None = None,
+    withheld: Mapping[int, Withheld] | None = None,
 ) -> list[tuple[SegmentEntry, Segment]]:
     """The segments that a read needs, opened, of the epochs whose keys are at hand.
 
     Args:
         until: Leave out what was accepted after this record; None takes all.
         epochs: Read these alone; None takes all whose keys are at hand.
+        withheld: As in `catalogue.select`.
     """
     keys, log = cloud.keys, cloud.log
     wanted = keys.epochs.keys() if epochs is None else epochs
     return [
         (line, segments.open_(cloud.store.get(f"owners/{cloud.owner}/segments/{line.name}"), log, keys.epochs))
-        for line in catalogue.select(cloud.journal, stream, from_ms, to_ms, until)
+        for line in catalogue.select(cloud.journal, stream, from_ms, to_ms, until, withheld)
         # A writer whose entry was made void never was one.
         if line.epoch in wanted and (line.kind == "derived" or line.writer in log.wrote)
     ]
@@ -46,11 +49,13 @@ class Found(NamedTuple):
     epochs_missing: tuple[int, ...]
 
 
-def read(cloud: Cloud, plan: ReadPlan, until: int | None = None, epochs: Collection[int] | None = None) -> Found:
+def read(
+    cloud: Cloud, plan: ReadPlan, until: int | None = None, epochs: Collection[int] | None = None, newest: int = 0
+) -> Found:
     """What a read plan grants.
 
     Args:
-        until, epochs: As in `parts`.
+        until, epochs: As in `parts`. newest: As in `coarse.given`.
 
     Raises:
         UserCloudError: ``epoch-locked`` when one of ``epochs`` is not at hand. And as `segments.read` does.
@@ -67,17 +72,11 @@ def read(cloud: Cloud, plan: ReadPlan, until: int | None = None, epochs: Collect
         needed = {
             line.epoch
             for stream in plan.inputs
-            for line in catalogue.select(cloud.journal, stream, plan.from_ms, plan.to_ms, until)
+            for line in catalogue.select(cloud.journal, stream, plan.from_ms, plan.to_ms, until, plan.withheld)
         }
-        tables = {
-            stream: segments.read(
-                parts(cloud, stream, plan.from_ms, plan.to_ms, until, epochs),
-                cloud.owner,
-                stream,
-                columns,
-                plan.from_ms,
-                plan.to_ms,
-            )
-            for stream, columns in plan.inputs.items()
-        }
+        tables = {}
+        for stream, columns in plan.inputs.items():
+            opened = parts(cloud, stream, plan.from_ms, plan.to_ms, until, epochs, plan.withheld)
+            rows = segments.read(opened, cloud.owner, stream, (), plan.from_ms, plan.to_ms)
+            tables[stream] = coarse.given(coarse.coarse(rows, stream, plan), stream, columns, plan, newest)
         return Found(tables, tuple(sorted(needed - at_hand)))

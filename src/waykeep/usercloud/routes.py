@@ -15,12 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from waykeep.authority.approvals import own_reading
-from waykeep.authority.statements import Granted
+from waykeep.authority import links
+from waykeep.authority.asking import Spend
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.permissions import Granted
+from waykeep.authority.plans import own_reading
 from waykeep.channel.server import AttestedServer, json, read_body
-from waykeep.errors import AuthorityError, UserCloudError, VaultError
+from waykeep.errors import AuthorityError, UserCloudError, VaultError, WaykeepError
 from waykeep.formats import streams, table
-from waykeep.formats.messages import Accept, Run, Spend, Suspend, Unlock
+from waykeep.formats.messages import Accept, Run, Suspend, Unlock
 from waykeep.formats.wire import MAX_JSON, decode_json
 from waykeep.usercloud import reading
 from waykeep.usercloud.cloud import Cloud
@@ -104,12 +107,11 @@ class Routes:
         return json(await anyio.to_thread.run_sync(self._runner.run, asked))
 
     async def spend(self, request: Request) -> Response:
-        """A holder's request: signed by the key that a grant in force names, or that named one that is no longer."""
+        """A holder's request: signed by the key that its chain of links ends with, or that its grant names."""
         body = await read_body(request, MAX_JSON)
         log = await anyio.to_thread.run_sync(self._cloud.refresh)
         asked = decode_json(body, Spend, what="a spend request")
-        entry = log.entries[asked.grant - 1][1].body if 1 <= asked.grant <= len(log.entries) else None
-        holder = self._server.verify(request, body, {entry.holder} if isinstance(entry, Granted) else set())
+        holder = self._server.verify(request, body, _claimed(log, asked))
         return json(await anyio.to_thread.run_sync(self._spender.spend, asked, holder, limiter=self._spending))
 
     async def suspend(self, request: Request) -> Response:
@@ -132,3 +134,14 @@ class Routes:
         return Response(
             table.to_parquet(found.tables[stream]), media_type="application/vnd.apache.parquet", headers=headers
         )
+
+
+def _claimed(log: OwnerState, asked: Spend) -> set[str]:
+    """Who has to have signed a request if all that it claims holds; that it does, `Spender` finds out."""
+    if asked.links:
+        try:
+            return {links.holder_of(asked.links[-1].encode())}
+        except WaykeepError:
+            return set()
+    entry = log.entries[asked.grant - 1][1].body if 1 <= asked.grant <= len(log.entries) else None
+    return {entry.holder} if isinstance(entry, Granted) else set()

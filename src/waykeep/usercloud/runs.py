@@ -7,27 +7,21 @@ durable before the owner sees them.
 
 from __future__ import annotations
 
-import secrets
-
-import pyarrow as pa
-
-from waykeep.authority import segment
-from waykeep.authority.approvals import ReadPlan, authorize
-from waykeep.authority.records import RunDone, SegmentEntry
-from waykeep.errors import UserCloudError, WaykeepError
-from waykeep.formats import manifest as manifests
-from waykeep.formats import results, table
+from waykeep.authority import approvals
+from waykeep.authority.approvals import Allowed
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.records import RunDone
+from waykeep.errors import AuthorityError, UserCloudError, WaykeepError
+from waykeep.formats import results
 from waykeep.formats.bundle import Bundle
-from waykeep.formats.ids import sha256
-from waykeep.formats.messages import Run, RunResult
-from waykeep.formats.segment import SegmentHeader
+from waykeep.formats.messages import Run, RunResult, Value
 from waykeep.usercloud import derived, reading
 from waykeep.usercloud.cloud import Cloud
 from waykeep.usercloud.computing import Computer, Watch
+from waykeep.usercloud.efforts import Effort
+from waykeep.usercloud.keeping import keep
 from waykeep.usercloud.outside import fetch_bundle
-from waykeep.usercloud.receipts import done
-from waykeep.vault import segments
-from waykeep.vault.segments import Segment
+from waykeep.usercloud.receipts import Made, done
 
 
 class Runner:
@@ -35,13 +29,12 @@ class Runner:
 
     def __init__(self, cloud: Cloud, computer: Computer) -> None:
         self._cloud, self._computer = cloud, computer
-        self._derived = 0
 
     def run(self, asked: Run) -> RunResult:
         """Run, and return rows and receipt.
 
         Raises:
-            AuthorityError: ``algorithm-not-approved``, ``parameter-not-approved``, ``time-not-approved``.
+            AuthorityError: As `approvals.authorize`; ``approval-withdrawn`` where it was taken back meanwhile.
             UserCloudError: ``run-repeated``; AttestationError: for the service; AlgorithmError: for run and result.
         """
         with self._cloud.running(asked.run_id):
@@ -54,35 +47,56 @@ class Runner:
         log = cloud.refresh()
         cloud.require_named()
         # Before the host learns which digest is asked for; parameters are checked once the manifest is known.
-        authorize(log, asked, {})
+        approvals.require(log, asked)
         bundle = fetch_bundle(self._computer.host_url, asked.digest)
         parameters = results.check_parameters(bundle.manifest, asked.parameters)
-        plan = authorize(log, asked, parameters)
+        inputs = {given.stream: given.columns for given in bundle.manifest.inputs}
+        allowed = approvals.authorize(log, asked, inputs, parameters)
         watch.lap("authorize")
-        found = reading.read(cloud, plan)
-        watch.lap("read")
-        rows, measured = self._computer.compute(
-            bundle, parameters, found.tables, cloud.keys.trust, asked.time_ms, watch
-        )
-        made = done(cloud, log, asked.run_id, asked.digest, parameters, plan, found, rows, measured, asked.time_ms)
-        stored = self._store(plan, bundle, rows) if plan.store_as else None
-        name = f"{bundle.manifest.name} {bundle.manifest.version}"
+        effort = Effort[Made](lambda effort: self._make(asked, bundle, parameters, allowed, watch, effort))
+        effort.watch(lambda: _still(cloud.refresh(), allowed))
+        came = effort.result()
+        if came is None:
+            raise AssertionError("it was waited for")
+        log = cloud.refresh()
+        _still(log, allowed)
+        number, plan, kept = allowed
+        said = done(cloud, log, asked.run_id, asked.digest, parameters, number, plan, came, asked.time_ms)
+        stored = keep(cloud, log, plan, kept, bundle.manifest, came.rows) if kept else None
         head = self._record(
             RunDone(
                 run_id=asked.run_id,
                 algorithm=asked.digest,
-                name=name,
-                approval=plan.approval,
+                name=f"{bundle.manifest.name} {bundle.manifest.version}",
+                approval=number,
                 parameters=parameters,
-                rows_in=made.receipt.rows_in,
-                rows_out=len(rows),
+                rows_in=came.rows_in,
+                rows_out=came.rows_out,
                 time_ms=asked.time_ms,
-                receipt=made.envelope.decode(),
+                receipt=said.envelope.decode(),
                 stored=stored,
             )
         )
         watch.lap("record")
-        return RunResult(rows, made.envelope, made.salt, watch.stages, head)
+        return RunResult(came.rows, said.envelope, said.salt, watch.stages, head)
+
+    def _make(
+        self,
+        asked: Run,
+        bundle: Bundle,
+        parameters: dict[str, Value],
+        allowed: Allowed,
+        watch: Watch,
+        effort: Effort[Made],
+    ) -> Made:
+        found = reading.read(self._cloud, allowed.plan)
+        watch.lap("read")
+        trust = self._cloud.keys.trust
+        rows, measured = self._computer.compute(
+            bundle, parameters, found.tables, trust, asked.time_ms, watch, effort.stopped_by
+        )
+        counts = {stream: rows.num_rows for stream, rows in found.tables.items()}
+        return Made(rows, {}, counts, len(rows), found.epochs_missing, measured)
 
     def _record(self, done: RunDone) -> bytes:
         """Append the run; the signed head that includes it. What was kept of a run that is not recorded goes."""
@@ -95,37 +109,12 @@ class Runner:
             raise
         return self._cloud.signed_head()
 
-    def _store(self, plan: ReadPlan, bundle: Bundle, rows: list[results.Row]) -> SegmentEntry:
-        """Keep the result as a derived segment.
 
-        Durable before the record that names it; unnamed ones are swept away.
-        """
-        cloud = self._cloud
-        epoch = cloud.keys.epochs[max(cloud.keys.epochs)]
-        names = [field.name for field in bundle.manifest.output.fields]
-        kept = pa.table({name: pa.array([row[name] for row in rows], _arrow(bundle, name)) for name in names})
-        parquet = table.to_parquet(kept)
-        header = SegmentHeader(
-            owner=cloud.owner,
-            kind="derived",
-            stream=plan.store_as,
-            epoch=epoch.number,
-            number=self._derived,
-            recipient=epoch.recipient,
-            payload=sha256(parquet),
-            payload_length=len(parquet),
-            rows=kept.num_rows,
-            source="derived",
+def _still(log: OwnerState, allowed: Allowed) -> None:
+    """Raises: AuthorityError: ``approval-withdrawn`` where approval or data were taken back meanwhile."""
+    if allowed.number not in log.approvals or not log.withheld.keys() <= allowed.plan.withheld.keys():
+        raise AuthorityError(
+            "approval-withdrawn",
+            "found a run whose approval or data were taken back meanwhile",
+            status=403,
         )
-        self._derived += 1
-        name = f"{secrets.token_hex(16)}.age"
-        derived.put(cloud.store, cloud.owner, name, segment.seal(header, parquet, cloud.state_key))
-        found = Segment(header, cloud.state_key.public, kept)
-        return segments.entry(name, found, kept.num_rows, window=(plan.from_ms, plan.to_ms))
-
-
-def _arrow(bundle: Bundle, name: str) -> pa.DataType:
-    domain = next(f.domain for f in bundle.manifest.output.fields if f.name == name)
-    if isinstance(domain, manifests.Integer):
-        return pa.int64()
-    return pa.bool_() if isinstance(domain, manifests.Boolean) else pa.string()

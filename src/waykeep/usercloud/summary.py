@@ -23,5 +23,9 @@ def summarise(log: OwnerState, journal: JournalState, epochs: Collection[int]) -
         owner_head=log.head,
         epochs=tuple(sorted(epochs)),
         epochs_missing=tuple(sorted(catalogue.epochs(journal) - set(epochs))),
-        spent={str(grant): count for grant, count in sorted(journal.counts.items())},
+        spent={
+            str(line.number): (used.runs, used.bits)
+            for _, line, digest in log.entries
+            if (used := journal.used.get(digest)) is not None
+        },
     )

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from waykeep.authority.journal import JournalState
+from waykeep.authority.permissions import Withheld
 from waykeep.authority.records import SegmentEntry, Snapshot, Span, StreamTotal
 from waykeep.formats import streams
 from waykeep.vault.chunks import Chunks
 
 
-def select(state: JournalState, stream: str, from_ms: int, to_ms: int, until: int | None = None) -> list[SegmentEntry]:
+def select(
+    state: JournalState,
+    stream: str,
+    from_ms: int,
+    to_ms: int,
+    until: int | None = None,
+    withheld: Mapping[int, Withheld] | None = None,
+) -> list[SegmentEntry]:
     """Segments of a stream that can hold rows of ``from_ms <= ts_ms < to_ms``, in the order they were accepted.
 
     A derived segment is one result over a window of time and cannot be cut, so it is chosen only if its window lies
@@ -21,14 +29,30 @@ def select(state: JournalState, stream: str, from_ms: int, to_ms: int, until: in
 
     Args:
         until: Leave out what was accepted after this record; None takes all.
+        withheld: By its entry's number what the owner takes out. A derived result may tell of it unless it was made
+            under that entry, and so it is left out.
     """
     before = state.base.of_stream(stream, from_ms, to_ms) if isinstance(state.base, Chunks) else []
     after = [(state.places[name], entry) for name, entry in state.segments.items() if entry.stream == stream]
     of_stream = [entry for number, entry in (*before, *after) if until is None or number <= until]
     if not streams.is_derived(stream):
         return [entry for entry in of_stream if entry.first_ms < to_ms and entry.last_ms >= from_ms]
-    inside = [entry for entry in of_stream if from_ms <= entry.first_ms and entry.last_ms <= to_ms]
+    inside = [
+        entry
+        for entry in of_stream
+        if from_ms <= entry.first_ms and entry.last_ms <= to_ms and not _touched(entry, withheld or {})
+    ]
     return [inside[number] for number in superseding([(entry.first_ms, entry.last_ms) for entry in inside])]
+
+
+def _touched(entry: SegmentEntry, withheld: Mapping[int, Withheld]) -> bool:
+    """Whether a derived result over a window that touches what is withheld was made without knowing of it."""
+    return any(
+        entry.made_under < number
+        and entry.first_ms < (streams.MAX_TS_MS if line.to_ms is None else line.to_ms)
+        and entry.last_ms > (line.from_ms or 0)
+        for number, line in withheld.items()
+    )
 
 
 def superseding(windows: Sequence[tuple[int, int]]) -> list[int]:

@@ -86,10 +86,14 @@ def _decrypt(data: bytes, epochs: Mapping[int, EpochKey]) -> tuple[int, bytes]:
     raise FormatError("age-not-ours", "found a segment that no epoch key at hand opens, or that was changed")
 
 
-def entry(name: str, found: Segment, rows_new: int, window: tuple[int, int] | None = None) -> SegmentEntry:
+def entry(
+    name: str, found: Segment, rows_new: int, window: tuple[int, int] | None = None, made_under: int = 0
+) -> SegmentEntry:
     """The catalogue's line.
 
-    ``window`` is the run's window of time for a derived segment, whose rows have no ``ts_ms``.
+    Args:
+        window: The run's window of time for a derived segment, whose rows have no ``ts_ms``.
+        made_under: For one, the number of the owner-log entry under which it was made.
     """
     rows, box = found.rows, None
     if window is None:
@@ -112,6 +116,7 @@ def entry(name: str, found: Segment, rows_new: int, window: tuple[int, int] | No
         first_ms=window[0],
         last_ms=window[1],
         box=box,
+        made_under=made_under,
     )
 
 
@@ -138,7 +143,7 @@ def read(
     from_ms: int,
     to_ms: int,
 ) -> pa.Table:
-    """The rows of opened segments within a window, each record once, in the given columns.
+    """The rows of opened segments within a window, each record once, in the given columns; none are all.
 
     Raises:
         VaultError: ``segment-changed`` when the store holds another segment than was accepted; ``column-unknown``;
@@ -169,6 +174,11 @@ def read(
         inside = (times >= from_ms) & (times < to_ms)
         if not inside.all():
             rows = rows.take(pa.array(np.flatnonzero(inside)))
+    return select(rows, stream, columns)
+
+
+def select(rows: pa.Table, stream: str, columns: tuple[str, ...]) -> pa.Table:
+    """The rows in the given columns, all of them if none is given. Raises: VaultError: ``column-unknown``."""
     unknown = [name for name in columns if name not in rows.column_names]
     if unknown:
         raise VaultError("column-unknown", f"found no column {unknown[0]} in stream {stream}", status=400)

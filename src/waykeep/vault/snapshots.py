@@ -17,6 +17,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 
 from waykeep.authority import dsse, journal, ownerlog
+from waykeep.authority.chains import Used
 from waykeep.authority.journal import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
@@ -106,7 +107,9 @@ def _on(index: Snapshot, reader: Reader, log: OwnerState) -> JournalState:
     def refold() -> JournalState:
         return reader.journal(journal.EMPTY, log, until=index.head)
 
-    return journal.begin(Chunks(index, reader, refold), index.head, index.quoted, index.counts)
+    return journal.begin(
+        Chunks(index, reader, refold), index.head, index.quoted, {of: Used(*spent) for of, spent in index.used.items()}
+    )
 
 
 def write(reader: Reader, log: OwnerState, state: JournalState, key: SigningKey) -> JournalState:
@@ -159,7 +162,7 @@ def _index(log: OwnerState, state: JournalState, head: Head, lines: tuple[ChunkR
         quoted=state.quoted,
         owner_head=log.head,
         rotations=len(log.rotations),
-        counts=state.counts,
+        used={of: (spent.runs, spent.bits) for of, spent in state.used.items()},
         totals={stream: total for stream, total in totals.items() if not streams.is_derived(stream)},
         current=catalogue.current(state),
         epochs=tuple(sorted(catalogue.epochs(state))),

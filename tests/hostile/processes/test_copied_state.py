@@ -13,7 +13,8 @@ from tests.support.grants import ROWS, Holder, choose, with_rows
 from tests.support.people import SOME_DAY_MS, Person, points, refused
 from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
-from waykeep.device import granting, witnesses
+from waykeep.authority.permissions import Withdrawn
+from waykeep.device import revoking, witnesses
 from waykeep.device.account import Account
 from waykeep.errors import WaykeepError
 
@@ -74,7 +75,7 @@ class Copier:
         for done in range(at_most):
             self.holder.forget_request()
             try:
-                found, _ = self.holder.use(number)
+                found = self.holder.use(number)
             except WaykeepError as error:
                 return done, error.rule
             assert found.rows == [{"rows": ROWS}]
@@ -146,7 +147,7 @@ def test_a_withdrawal_that_the_host_hides_stops_the_grant_all_the_same(copier: C
     kept = copier.holder.granted(copier.device, RUNS)
     assert copier.spends(number, 1) == (1, "")
     before = copier.copy()
-    assert granting.revoke(copier.device, number).number is not None
+    assert revoking.revoke(copier.device, Withdrawn(number)).number is not None
     copier.show(before, ("owner-log",))
     assert copier.spends(number, 1) == (0, "owner-log-behind")
     assert copier.spends(kept, 1) == (0, "owner-log-behind")

@@ -23,8 +23,10 @@ from tests.support.stages import ROOT, Watched, kill
 from tests.support.wire import Wire
 from waykeep.authority import dsse, journal, ownerlog, segment
 from waykeep.authority.keys import SigningKey
+from waykeep.authority.permissions import Approved
 from waykeep.authority.records import JOURNAL_TYPE, JournalObject, JournalRecord, SegmentsAccepted
-from waykeep.authority.statements import OWNER_ENTRY_TYPE, Approved, NodeApproved, OwnerEntry
+from waykeep.authority.scopes import Scope
+from waykeep.authority.statements import OWNER_ENTRY_TYPE, NodeApproved, OwnerEntry
 from waykeep.device import audit
 from waykeep.device import owner as makers
 from waykeep.device.account import Account
@@ -310,8 +312,8 @@ def sealed(owner: Person, envelope: bytes) -> bytes:
 
 def approval(owner: Person) -> Approved:
     """What an attacker would like to be approved: everything, for ever, for code of their own."""
-    inputs = {"location": ("ts_ms", "lat_e7", "lon_e7")}
-    return Approved(algorithms.slow("theirs")[0].digest, "theirs", {"rounds": (0,)}, inputs, 0, SOME_DAY_MS * 2)
+    scope = Scope(streams={"location": ("lat_e7", "lon_e7", "ts_ms")}, parameters={"rounds": (0,)})
+    return Approved(algorithms.slow("theirs")[0].digest, "theirs", scope)
 
 
 def entry_by(owner: Person, key: SigningKey) -> bytes:

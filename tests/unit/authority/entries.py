@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
-from tests.unit.builders import NOW_MS, Owner, an_owner, key
+from tests.unit.builders import NOW_MS, Owner, an_owner, key, scoped
 from waykeep.authority import dsse, keys, witnessing
+from waykeep.authority.asking import Ask
+from waykeep.authority.permissions import Granted
 from waykeep.authority.records import Debited, RunDone, Spent
-from waykeep.authority.statements import Granted
+from waykeep.authority.scopes import Scope
 from waykeep.authority.witnessing import Answer, Held
 from waykeep.formats import agefile
 from waykeep.formats.ids import PublicKey, b64, sha256
@@ -23,22 +25,32 @@ DAY_MS = 86_400_000
 WITNESS, OTHER_WITNESS = key("witness"), key("other witness")
 
 
+BITS = 100
+"""Of one run of `a_debit`."""
+
+
 def a_grant(**changes: Any) -> Granted:
-    """Two runs within a day, over a second of data."""
+    """Two runs within a day, over a second of data; ``changes`` are of its fields, or of its scope's."""
+    scope = Scope(
+        streams={"location": ("ts_ms",)},
+        parameters={"stay_radius_m": (100, 200)},
+        from_ms=NOW_MS,
+        to_ms=NOW_MS + 1000,
+        not_before_ms=NOW_MS,
+        until_ms=NOW_MS + DAY_MS,
+    )
     grant = Granted(
         holder=HOLDER.public,
         recipient=RECIPIENT,
         algorithm=BUNDLE,
         name="trips 1.0.0",
-        parameters={"stay_radius_m": (100, 200)},
-        inputs={"location": ("ts_ms",)},
-        from_ms=NOW_MS,
-        to_ms=NOW_MS + 1000,
+        purpose="to see",
+        scope=scope,
         runs=2,
-        not_before_ms=NOW_MS,
-        until_ms=NOW_MS + DAY_MS,
+        bits=1000,
+        deadline_ms=1000,
     )
-    return msgspec.structs.replace(grant, **changes)
+    return scoped(grant, changes)
 
 
 def a_debit(number: int, request: str = "q", **changes: Any) -> Debited:
@@ -46,15 +58,18 @@ def a_debit(number: int, request: str = "q", **changes: Any) -> Debited:
     made = Debited(
         request_id=request.ljust(22, "-"),
         grant=number,
+        links=(),
         holder=HOLDER.public,
+        recipient=RECIPIENT,
         algorithm=BUNDLE,
+        ask=Ask(),
         parameters={"stay_radius_m": 100},
+        inputs={"location": ("ts_ms",)},
         from_ms=NOW_MS,
         to_ms=NOW_MS + 1000,
+        withheld=(),
+        bits=BITS,
         read_to=None,
-        recipient=RECIPIENT,
-        not_before_ms=NOW_MS,
-        until_ms=NOW_MS + DAY_MS,
     )
     return msgspec.structs.replace(made, **changes)
 

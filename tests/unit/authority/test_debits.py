@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.authority.entries import (
+    BITS,
     BUNDLE,
-    DAY_MS,
     OTHER_HOLDER,
     OTHER_RECIPIENT,
     a_debit,
@@ -21,10 +21,13 @@ from tests.unit.authority.entries import (
 )
 from tests.unit.builders import NOW_MS, Owner, a_line, a_record, an_approval, key, refused
 from waykeep.authority import journal
+from waykeep.authority.asking import Ask
+from waykeep.authority.chains import Used
 from waykeep.authority.journal import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
+from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.records import Debited, Detail, JournalObject, SegmentEntry, SegmentsAccepted
-from waykeep.authority.statements import Body, Resumed, StateKeyNamed, StateKeyRetired, Withdrawn
+from waykeep.authority.statements import Body, Resumed, StateKeyNamed, StateKeyRetired
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import Digest, sha256
 from waykeep.formats.messages import Head
@@ -51,7 +54,7 @@ def test_debits_and_their_outcomes_are_folded() -> None:
     for request in ("one", "two"):
         state = add(state, debited(state, request))
         state = add(state, an_outcome(request))
-    assert state.counts == {GRANT: 2}
+    assert state.used == {OWNER.state.digest_at(GRANT): (2, 2 * BITS)}
     assert [len(state.debits), len(state.outcomes)] == [2, 2]
     assert state.debit("one".ljust(22, "-")) is not None and state.spent("two".ljust(22, "-"))
 
@@ -65,7 +68,7 @@ def test_one_more_than_the_grants_runs_is_refused() -> None:
         state = add(state, debited(state, request))
     refused_debit(state, debited(state, "three"))
     # Also where the first two are only known from a snapshot.
-    later = journal.begin(None, state.head, state.quoted, state.counts)
+    later = journal.begin(None, state.head, state.quoted, state.used)
     refused_debit(later, debited(later, "three"))
 
 
@@ -78,9 +81,12 @@ def test_one_more_than_the_grants_runs_is_refused() -> None:
         {"from_ms": NOW_MS - 1},
         {"to_ms": NOW_MS + 1001},
         {"from_ms": NOW_MS + 5, "to_ms": NOW_MS + 5},
-        {"not_before_ms": NOW_MS - 1},
-        {"until_ms": NOW_MS + DAY_MS + 1},
-        {"until_ms": NOW_MS + DAY_MS - 1},
+        {"inputs": {"location": ("ts_ms", "lat_e7")}},
+        {"inputs": {"location": ()}},
+        {"inputs": {"battery": ("ts_ms",)}},
+        {"ask": Ask(step_ms=7)},
+        {"bits": 1001},
+        {"links": ("no link",)},
         {"parameters": {"stay_radius_m": 150}},
         {"parameters": {"stay_radius_m": True}},
         {"parameters": {"another": 100}},
@@ -121,7 +127,7 @@ def test_a_debit_counts_by_the_head_that_its_record_quotes(ending: Body) -> None
     end = owner.add(ending).head
     owner.add(an_approval())
     state = add(EMPTY, debited(EMPTY, "one"), owner, owner_head=before)
-    assert state.counts == {GRANT: 1}
+    assert state.used == {owner.state.digest_at(GRANT): (1, BITS)}
     for quoted in (end, owner.state.head):
         refused_debit(state, debited(state, "two"), owner, owner_head=quoted)
 
@@ -184,7 +190,7 @@ class Snapshot:
 
 
 def test_what_a_snapshot_knows_counts_as_much_as_what_was_folded() -> None:
-    state = journal.begin(Snapshot(), Head(3, sha256(b"record 3")), 2, {GRANT: 1})
+    state = journal.begin(Snapshot(), Head(3, sha256(b"record 3")), 2, {OWNER.state.digest_at(GRANT): Used(1, BITS)})
     repeated: list[Detail] = [
         SegmentsAccepted((a_line("a.age"),)),
         a_run(),
@@ -230,6 +236,11 @@ def test_a_retired_state_key_cannot_follow_a_record_of_its_successor() -> None:
 
 # -- any order ---------------------------------------------------------------------------------------------------------
 
+
+def runs_of(owner: Owner, state: JournalState, number: int) -> int:
+    return state.used.get(owner.state.digest_at(number), Used(0, 0)).runs
+
+
 STEPS = st.lists(st.sampled_from(["debit", "outcome", "run", "segments", "withdraw", "grant", "resume"]), max_size=14)
 
 
@@ -266,7 +277,7 @@ def test_no_journal_holds_more_debits_than_a_grants_runs(steps: list[str], runs:
             after = journal.fold(state, owner.state, [item])
         except AuthorityError as error:
             assert error.rule in ("journal-debit", "journal-repeat")
-            assert not may or state.counts.get(chosen, 0) == runs
+            assert not may or runs_of(owner, state, chosen) == runs
             continue
         assert may or not isinstance(detail, Debited)
         state = after
@@ -274,7 +285,7 @@ def test_no_journal_holds_more_debits_than_a_grants_runs(steps: list[str], runs:
     counts: dict[int, int] = {}
     for one in state.debits.values():
         counts[one.grant] = counts.get(one.grant, 0) + 1
-    assert counts == state.counts
+    assert counts == {number: spent for number in grants if (spent := runs_of(owner, state, number))}
     assert all(count <= grants[grant] for grant, count in counts.items())
     assert len(state.outcomes) <= len(state.debits)
     cut = data.draw(st.integers(0, len(items)))

@@ -14,6 +14,7 @@ from tests.unit.builders import NOW_MS, an_approval, born, key, refused
 from waykeep.authority import ownerlog
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import FOREVER, Named, OwnerState
+from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.statements import (
     WAIVER,
     Body,
@@ -23,7 +24,6 @@ from waykeep.authority.statements import (
     RecipientsNamed,
     Resumed,
     StateKeyNamed,
-    Withdrawn,
     WitnessNamed,
     WitnessWaived,
     WriterAdded,

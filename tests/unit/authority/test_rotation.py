@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.authority.entries import (
+    BITS,
     OTHER_WITNESS,
     RECIPIENT,
     WITNESS,
@@ -25,6 +26,7 @@ from waykeep.authority import controls, dsse, journal, ownerlog
 from waykeep.authority.journal import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import FOREVER, Ended, Named, OwnerState
+from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.records import Detail, SegmentsAccepted
 from waykeep.authority.statements import (
     ROTATION_TYPE,
@@ -40,7 +42,6 @@ from waykeep.authority.statements import (
     Rotation,
     StateKeyNamed,
     StateKeyRetired,
-    Withdrawn,
     WitnessWaived,
     WriterAdded,
 )
@@ -429,7 +430,7 @@ def test_a_record_by_a_void_state_key_has_its_place_and_no_effect() -> None:
     owner.rotate(THEFT)
     state = chain.again()
     assert (state.head, state.quoted) == (last.head, last.quoted)
-    assert (list(state.segments), state.runs, state.debits, state.counts) == (["mine.age", "also mine.age"], {}, {}, {})
+    assert (list(state.segments), state.runs, state.debits, state.used) == (["mine.age", "also mine.age"], {}, {}, {})
     assert {n: state.digest_at(n) for n in range(5)} == {n: last.digest_at(n) for n in range(5)}
 
 
@@ -468,7 +469,7 @@ def test_debits_that_were_in_order_stay_so_after_a_rotation() -> None:
     chain.add(a_debit(THEFT, "two", read_to=chain.state.head))
     owner.add(Withdrawn(10), owner.device)
     owner.rotate(THEFT)
-    assert chain.again().counts == {10: 1, THEFT: 1}
+    assert chain.again().used == {owner.state.digest_at(number): (1, BITS) for number in (10, THEFT)}
     for number in (10, THEFT):
         owner.add(StateKeyNamed(key(f"robbed/{number}").public))
         with refused("journal-debit"):

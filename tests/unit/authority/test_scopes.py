@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.unit.builders import key, refused
-from waykeep.authority.scopes import HOUR_MS, Area, Scope, canonical, meet, meet_all, window, within
+from waykeep.authority.areas import Area
+from waykeep.authority.scopes import HOUR_MS, Scope, canonical, meet, meet_all, window, within
 from waykeep.errors import AuthorityError, FormatError
 from waykeep.formats import grid, streams
 from waykeep.formats.wire import decode_json, encode_json
@@ -100,7 +101,7 @@ def test_a_moving_window_ends_on_a_whole_hour() -> None:
     now = T0 + 5 * HOUR_MS + 1234
     assert window(Scope(last_ms=2 * HOUR_MS), now) == (T0 + 3 * HOUR_MS, T0 + 5 * HOUR_MS)
     assert window(Scope(last_ms=9 * HOUR_MS, from_ms=T0, to_ms=T0 + 4), now) == (T0, T0 + 4)
-    assert window(Scope(), now) == (0, streams.MAX_TS_MS)
+    assert window(Scope(), now) == (streams.MIN_TS_MS, streams.MAX_TS_MS)
 
 
 def test_true_is_not_one() -> None:

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from tests.unit.authority.entries import (
+    BITS,
     BUNDLE,
     DAY_MS,
     HOLDER,
@@ -23,14 +24,16 @@ from tests.unit.authority.entries import (
 )
 from tests.unit.builders import NOW_MS, Owner, a_record, an_approval, key, refused
 from waykeep.authority import journal, spending
+from waykeep.authority.asking import Ask, Spend
 from waykeep.authority.journal import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
+from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.records import Debited, Detail
-from waykeep.authority.statements import Resumed, StateKeyRetired, Withdrawn
+from waykeep.authority.statements import Resumed, StateKeyRetired
 from waykeep.authority.witnessing import Held
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import sha256
-from waykeep.formats.messages import Head, Spend, Value
+from waykeep.formats.messages import Head, Value
 
 OWNER, GRANT = granting("spending")
 PARAMETERS: dict[str, Value] = {"stay_radius_m": 100}
@@ -153,8 +156,9 @@ def test_state_key_retired() -> None:
 
 
 def asked(**changes: Any) -> Spend:
-    request = Spend("q".ljust(22, "-"), GRANT, BUNDLE, {}, NOW_MS, NOW_MS + 1000)
-    return msgspec.structs.replace(request, **changes)
+    """``changes`` are of the request, or of which part it asks for."""
+    ask = Ask(**{name: changes.pop(name) for name in Ask.__struct_fields__ if name in changes})
+    return msgspec.structs.replace(Spend("q".ljust(22, "-"), GRANT, BUNDLE, {}, ask), **changes)
 
 
 def decide(
@@ -165,8 +169,12 @@ def decide(
     holder: SigningKey = HOLDER,
     parameters: dict[str, Value] = PARAMETERS,
     time_ms: int = NOW_MS,
+    inputs: dict[str, tuple[str, ...]] | None = None,
+    bits: int = BITS,
 ) -> tuple[Debited, bool]:
-    return spending.debit(owner.state, state, request or asked(), holder.public, parameters, time_ms)
+    wanted = spending.Wanted({"location": ("ts_ms",)} if inputs is None else inputs, parameters, bits)
+    debit = spending.debit(owner.state, state, request or asked(), holder.public, wanted, time_ms, ())
+    return debit.made, debit.known
 
 
 def no_debit(rule: str, *args: Any, **given: Any) -> AuthorityError:
@@ -180,7 +188,7 @@ def test_a_debit_fixes_the_whole_effect_and_the_journal_takes_it() -> None:
     made, repeated = decide()
     assert (made, repeated) == (a_debit(GRANT, read_to=THREE.head), False)
     after = journal.fold(THREE, OWNER.state, [a_record(OWNER, THREE, made)])
-    assert after.counts == {GRANT: 1}
+    assert after.used == {OWNER.state.digest_at(GRANT): (1, BITS)}
 
 
 def test_the_same_request_again_is_the_same_run() -> None:
@@ -262,8 +270,8 @@ def test_algorithm_not_granted() -> None:
 
 
 def test_what_is_asked_for_lies_within_the_grant() -> None:
-    no_debit("parameter-not-approved", parameters={"stay_radius_m": 150})
-    no_debit("time-not-approved", asked(to_ms=NOW_MS + 1001))
+    no_debit("parameter-not-allowed", parameters={"stay_radius_m": 150})
+    no_debit("time-not-allowed", asked(to_ms=NOW_MS + 1001))
 
 
 # -- time --------------------------------------------------------------------------------------------------------------
@@ -283,11 +291,11 @@ def test_outside_the_grants_window_nothing_is_done(time_ms: int, rule: str) -> N
     no_debit(rule, time_ms=time_ms)
     made, _ = decide()
     with refused(rule, AuthorityError):
-        spending.within_window(made, time_ms)
+        spending.still(OWNER.state, made, time_ms)
 
 
 @pytest.mark.parametrize("time_ms", [NOW_MS, NOW_MS + DAY_MS - 1])
 def test_within_the_grants_window_it_is_done(time_ms: int) -> None:
     made, _ = decide(time_ms=time_ms)
-    spending.within_window(made, time_ms)
+    spending.still(OWNER.state, made, time_ms)
     assert made.recipient == RECIPIENT

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.support.people import refused
-from tests.unit.vault.segmenting import LOG
-from waykeep.authority.statements import Approved
+from waykeep.authority.permissions import Approved
+from waykeep.authority.scopes import Scope
 from waykeep.device import approvals
+from waykeep.device.scoping import Terms
 from waykeep.errors import DeviceError, WaykeepError
 from waykeep.formats import bundle
 from waykeep.formats.ids import sha256
@@ -60,22 +60,25 @@ OTHER_DAYS = ("20160620", "2016-W25-1", "2016W251", "\N{ARABIC-INDIC DIGIT TWO}0
 
 
 def propose(*settings: str, first: str = "2016-06-20", after: str = "2016-06-21", store: str = "") -> Approved:
-    return approvals.propose(FOUND, FOUND.digest, first, after, store, list(settings))
+    return approvals.propose(FOUND, FOUND.digest, Terms(first=first, after=after), list(settings), store)
 
 
 def test_a_proposal_asks_for_what_the_manifest_asks_and_no_more() -> None:
     made = propose()
     assert (made.algorithm, made.name) == (FOUND.digest, "rows 1.0.0")
-    assert made.inputs == {"location": ("ts_ms", "lat_e7")}
-    assert made.parameters == {"radius": (100,), "pace": ("slow",), "strict": (False,)}
-    assert (made.from_ms, made.to_ms) == (1_466_380_800_000, 1_466_380_800_000 + DAY_MS)
+    assert made.scope == Scope(
+        streams={"location": ("lat_e7", "ts_ms")},
+        parameters={"pace": ("slow",), "radius": (100,), "strict": (False,)},
+        from_ms=1_466_380_800_000,
+        to_ms=1_466_380_800_000 + DAY_MS,
+    )
     assert made.store_as == ""
 
 
 def test_settings_name_the_values_that_are_allowed() -> None:
     made = propose("radius=50", "radius=-10", "pace=fast", "strict=true")
-    assert made.parameters == {"radius": (50, -10), "pace": ("fast",), "strict": (True,)}
-    assert [type(value) for value in made.parameters["strict"]] == [bool]
+    assert made.scope.parameters == {"radius": (-10, 50), "pace": ("fast",), "strict": (True,)}
+    assert [type(value) for value in made.scope.parameters["strict"]] == [bool]
 
 
 def test_a_result_is_kept_under_the_name_given() -> None:
@@ -90,11 +93,11 @@ def test_a_name_to_keep_a_result_under_that_is_none(store: str) -> None:
 
 def test_another_bundle_than_that_of_the_digest() -> None:
     with refused("bundle-changed", "device"):
-        approvals.propose(FOUND, sha256(b"another"), "2016-06-20", "2016-06-21", "", [])
+        approvals.propose(FOUND, sha256(b"another"), Terms(), [])
 
 
 @pytest.mark.parametrize(
-    "text", ["", "today", "2016-06-31", "2016-13-01", "20.6.2016", "2016-06-20T10:00", "2016-06", *OTHER_DAYS]
+    "text", ["today", "2016-06-31", "2016-13-01", "20.6.2016", "2016-06-20T10:00", "2016-06", *OTHER_DAYS]
 )
 def test_text_that_is_no_day(text: str) -> None:
     with refused("date-malformed", "device"):
@@ -108,11 +111,6 @@ def test_a_window_that_ends_before_it_begins(after: str) -> None:
     with pytest.raises(DeviceError) as refusal:
         propose(after=after)
     assert refusal.value.rule == "window-empty"
-    log = msgspec.structs.replace(LOG, approvals={6: propose()})
-    with refused("window-empty", "device"):
-        approvals.window_of(log, FOUND.digest, "2016-06-20", after)
-    with refused("window-empty", "device"):
-        approvals.window_of(log, FOUND.digest, "2016-06-21", "")  # after what was approved
     assert "--from lies before --to" in refusal.value.hint
 
 
@@ -164,13 +162,3 @@ def test_any_setting_is_taken_or_refused_by_type(text: str, start: str) -> None:
 def test_a_run_gives_what_was_set_and_leaves_the_rest_to_the_bundle() -> None:
     assert approvals.parameters_of(FOUND, ["radius=5"]) == {"radius": 5}
     assert approvals.parameters_of(FOUND, []) == {}
-
-
-def test_the_window_of_a_run_is_that_of_the_newest_approval() -> None:
-    one, other = propose(), propose(first="2017-01-01", after="2017-01-03")
-    log = msgspec.structs.replace(LOG, approvals={6: one, 7: other})
-    window = approvals.window_of(log, FOUND.digest, "", "")
-    assert window == (other.from_ms, other.to_ms)
-    assert approvals.window_of(log, FOUND.digest, "2017-01-02", "") == (other.from_ms + DAY_MS, other.to_ms)
-    assert approvals.window_of(log, FOUND.digest, "", "2017-01-02") == (other.from_ms, other.from_ms + DAY_MS)
-    assert approvals.window_of(log, sha256(b"another"), "", "")[0] == approvals.day_ms("2001-01-01")

@@ -11,18 +11,19 @@ import pytest
 from tests.support.people import refused
 from tests.unit.builders import A_DIGEST, key
 from waykeep.authority import dsse
+from waykeep.authority.asking import Ask, Spend
 from waykeep.authority.records import RECEIPT_TYPE, Receipt
 from waykeep.device import holder
 from waykeep.device.holder import SALT_BYTES, HolderKey
 from waykeep.formats import agefile, results
 from waykeep.formats.ids import OwnerId, b64, sha256
-from waykeep.formats.messages import GrantedRows, Head, Spend, Value
+from waykeep.formats.messages import GrantedRows, Head, Value
 from waykeep.formats.wire import encode_json
 
 OWNER = OwnerId("o" * 52)
 SALT = b"s" * SALT_BYTES
 ROWS: list[dict[str, Value]] = [{"rows": 10}, {"rows": 11}]
-ASKED = Spend("r" * 22, 8, A_DIGEST, {"exact": True, "radius": 1}, 1000, 2000)
+ASKED = Spend("r" * 22, 8, A_DIGEST, {"exact": True, "radius": 1}, Ask(from_ms=1000, to_ms=2000))
 
 
 # -- key files ---------------------------------------------------------------------------------------------------------
@@ -87,8 +88,8 @@ def given(rows: list[dict[str, Value]] = ROWS, request_id: str = ASKED.request_i
         approval=ASKED.grant,
         owner_head=Head(9, A_DIGEST),
         inputs={"location": ("ts_ms",)},
-        from_ms=ASKED.from_ms,
-        to_ms=ASKED.to_ms,
+        from_ms=1000,
+        to_ms=2000,
         rows_in={"location": 50},
         rows_out=len(ROWS),
         result=sha256(SALT + results.result_digest_bytes(ROWS)),
@@ -97,7 +98,7 @@ def given(rows: list[dict[str, Value]] = ROWS, request_id: str = ASKED.request_i
         epochs_missing=(),
     )
     said = msgspec.structs.replace(receipt, **changes)
-    return GrantedRows(request_id, rows, dsse.sign(RECEIPT_TYPE, encode_json(said), key("state")), b64(SALT))
+    return GrantedRows(request_id, rows, {}, dsse.sign(RECEIPT_TYPE, encode_json(said), key("state")), b64(SALT), False)
 
 
 def test_a_receipt_that_fits() -> None:
@@ -124,8 +125,9 @@ def test_a_receipt_that_fits() -> None:
         given(rows=[{"rows": 10}, {"rows": 12}]),
         given(rows_out=3),
         given(result=A_DIGEST),
+        given(failed=True),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_a_receipt_of_something_else_is_refused(found: GrantedRows) -> None:
     with refused("receipt-mismatch", "device"):

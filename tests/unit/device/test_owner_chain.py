@@ -11,7 +11,8 @@ import pytest
 
 from tests.support.people import refused
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY
-from waykeep.authority.statements import StateKeyNamed, Withdrawn
+from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.statements import StateKeyNamed
 from waykeep.device import appending, heads, keystore
 from waykeep.device.appending import OwnerLog
 from waykeep.device.chain import OwnerChain

@@ -9,7 +9,8 @@ import pytest
 
 from tests.support.people import refused
 from tests.unit.builders import NODE_RECIPIENT, key
-from waykeep.authority.statements import Body, KeyRevoked, NodeApproved, Withdrawn
+from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.statements import Body, KeyRevoked, NodeApproved
 from waykeep.device.pending import Pending
 from waykeep.device.profile import Folder
 from waykeep.formats import agefile

@@ -8,16 +8,27 @@ import typing
 import msgspec
 import pytest
 
+from tests.unit.authority import entries
 from tests.unit.builders import A_DIGEST, NODE_RECIPIENT, Owner, a_line, an_approval, an_owner, key
+from waykeep.authority.areas import Area
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.records import Debited, Detail, RunDone, SegmentsAccepted, Spent
+from waykeep.authority.permissions import (
+    AlgorithmRevoked,
+    EverythingRevoked,
+    HolderRevoked,
+    Lifted,
+    LinkRevoked,
+    Withdrawn,
+    Withheld,
+)
+from waykeep.authority.records import Detail, RunDone, SegmentsAccepted, Spent
+from waykeep.authority.scopes import Scope
 from waykeep.authority.statements import (
     WAIVER,
     AuthorityRotated,
     Body,
     DeviceAdded,
     EpochOpened,
-    Granted,
     KeyRevoked,
     NodeApproved,
     NodeWithdrawn,
@@ -26,7 +37,6 @@ from waykeep.authority.statements import (
     Resumed,
     StateKeyNamed,
     StateKeyRetired,
-    Withdrawn,
     WitnessNamed,
     WitnessWaived,
     WriterAdded,
@@ -41,19 +51,18 @@ SOME_DAY_MS = 1_466_380_800_000
 KEY, OTHER = key("one").public, key("other").public
 RECEIPT = "receipt"
 APPROVAL = an_approval(store_as="", from_ms=SOME_DAY_MS, to_ms=SOME_DAY_MS + DAY_MS)
-GRANT = Granted(
+GRANT = entries.a_grant(
     holder=KEY,
-    recipient=NODE_RECIPIENT,
     algorithm=A_DIGEST,
-    name="trips 1.0.0",
-    parameters={},
-    inputs={"location": ("ts_ms", "lat_e7"), "battery": ("level_percent",)},
+    streams={"battery": ("level_percent",), "location": ("lat_e7", "ts_ms")},
     from_ms=SOME_DAY_MS,
     to_ms=SOME_DAY_MS + DAY_MS,
-    runs=3,
-    not_before_ms=0,
     until_ms=SOME_DAY_MS + 2 * DAY_MS,
+    runs=3,
 )
+CELL = Area(cells=("881f1d4887fffff",))
+READ = msgspec.structs.replace(GRANT, algorithm=None, name="a look at location", rows=10)
+LAST = msgspec.structs.replace(GRANT, scope=Scope(streams={}, last_ms=DAY_MS, level=16, step_ms=900_000, areas=(CELL,)))
 NAMED = WitnessNamed(KEY, "http://witness.example:8471", OTHER, "s" * 22)
 ROTATED = AuthorityRotated("rotation", "control rotation", None)
 ENTRIES: list[tuple[Body, str]] = [
@@ -73,14 +82,29 @@ ENTRIES: list[tuple[Body, str]] = [
     (Resumed(Head(9, A_DIGEST), None), "goes on from the beginning; what came after it, up to record 9, was lost."),
     (ROTATED, "Your paper took your id back: no device and no user cloud from before is yours."),
     (APPROVAL, f"You approved trips 1.0.0 ({APPROVAL.algorithm[:19]}…) to read location (2 columns), from 2016-06-20"),
-    (APPROVAL, "to 2016-06-21 00:00 UTC. Results are not kept."),
+    (APPROVAL, "to 2016-06-21 UTC, everywhere, places as recorded, times as recorded. Results are not kept."),
     (an_approval(store_as="derived/trips"), "Results are kept as derived/trips."),
     (GRANT, f"to the key {KEY[:12]}…: 3 runs until 2016-06-22 00:00 UTC, to read battery (1 columns), location (2"),
+    (READ, f"You granted a look at location to the key {KEY[:12]}…: 3 runs"),
+    (
+        LAST,
+        "only the last 1 day, whenever it is asked, only what lies in 1 area, places to about 730 m, times to 15 m",
+    ),
     (Withdrawn(11), "You took back what entry 11 allowed."),
+    (LinkRevoked(11, KEY, OTHER), f"You took back what {KEY[:12]}… passed on of grant 11 to {OTHER[:12]}…."),
+    (AlgorithmRevoked(A_DIGEST), f"You took back all that the algorithm {A_DIGEST[:19]}… was allowed."),
+    (HolderRevoked(KEY), f"You took back all that the key {KEY[:12]}… was allowed."),
+    (EverythingRevoked(), "You took back everything that you had allowed."),
+    (
+        Withheld(SOME_DAY_MS, SOME_DAY_MS + 60_000, None, "doctor"),
+        "“doctor”, from 2016-06-20 00:00 to 2016-06-20 00:01",
+    ),
+    (Withheld(None, None, CELL, ""), "You withhold an area: no algorithm"),
+    (Lifted(9), "You withhold no longer what entry 9 took out."),
 ]
 OUTCOME = Spent("r" * 22, "trips 1.0.0", {"location": 50, "battery": 2}, 4, SOME_DAY_MS, RECEIPT)
 RUN = RunDone("r" * 22, A_DIGEST, "trips 1.0.0", 6, {}, {"location": 50}, 4, SOME_DAY_MS, RECEIPT, None)
-DEBIT = Debited("r" * 22, 8, KEY, A_DIGEST, {}, 0, 1, None, NODE_RECIPIENT, 0, 1)
+DEBIT = entries.a_debit(8, holder=KEY)
 
 
 @pytest.fixture(scope="module")

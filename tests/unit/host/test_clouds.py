@@ -9,7 +9,9 @@ import httpx
 import msgspec
 import pytest
 
+from tests.unit.builders import key
 from tests.unit.host.rig import Host, Person, refused, running
+from waykeep.authority.introductions import introduce
 from waykeep.formats.frames import (
     Clouds,
     ControlReply,
@@ -22,7 +24,7 @@ from waykeep.formats.frames import (
 )
 from waykeep.formats.ids import ROOMS, sha256
 from waykeep.formats.messages import Address
-from waykeep.formats.wire import MAX_FRAME, encode_frame
+from waykeep.formats.wire import MAX_FRAME, encode_frame, encode_json
 from waykeep.host.objects import OPEN_ROOMS
 from waykeep.host.ports import HostLimits
 
@@ -51,8 +53,39 @@ def test_only_a_device_has_the_user_cloud_launched(host: Host, person: Person) -
     refused(host.ask("POST", path), 401, "request-unsigned")
     refused(host.ask("POST", path, key=Person().device), 401, "request-signature")
     refused(host.ask("POST", path, key=person.writer), 403, "not-yours")
-    refused(host.ask("POST", path, b"{}", key=person.device), 400, "body-unexpected")
+    refused(host.ask("POST", path, b"{}", key=person.device), 400, "malformed")
     assert len(host.node.asked) == asked
+
+
+def test_whom_a_caller_introduces_has_the_user_cloud_launched_and_does_nothing_more(host: Host, person: Person) -> None:
+    """A holder passes a grant on: the host knows the new key by introductions, and nothing of what was granted."""
+    assert host.put_list(person, 2, person.key_list(2, callers=(person.caller.public,))).status_code == 201
+    path, second, third = f"/v1/owners/{person.owner}", key("second holder"), key("third holder")
+    first = introduce(person.owner, second.public, person.caller)
+    then = introduce(person.owner, third.public, second)
+    assert host.ask("POST", path + "/cloud", rung(first), key=second).status_code == 201
+    assert host.ask("POST", path + "/cloud", rung(first, then), key=third).status_code == 200
+    asked = len(host.node.asked)
+    foreign = introduce(Person().owner, second.public, person.caller)
+    for shown, signer, status, rule in [
+        ((first,), third, 401, "request-signature"),
+        ((then,), third, 403, "introduction-unknown"),
+        ((then, first), third, 403, "introduction-unknown"),
+        ((foreign,), second, 403, "introduction-unknown"),
+        ((introduce(person.owner, second.public, second),), second, 403, "introduction-unknown"),
+        ((introduce(person.owner, second.public, person.writer),), second, 403, "introduction-unknown"),
+        ((first,) * 17, second, 400, "malformed"),
+        ((), second, 400, "malformed"),
+        ((b"none",), second, 400, "malformed"),
+    ]:
+        refused(host.ask("POST", path + "/cloud", rung(*shown), key=signer), status, rule)
+    refused(host.ask("POST", path + "/cloud", key=second), 401, "request-signature")
+    refused(host.ask("GET", f"{path}/journal", key=second), 401, "request-signature")
+    assert len(host.node.asked) == asked
+
+
+def rung(*introductions: bytes) -> bytes:
+    return encode_json({"introductions": [said.decode() for said in introductions]})
 
 
 def test_a_caller_has_the_user_cloud_launched_and_does_nothing_more(host: Host, person: Person) -> None:

@@ -12,7 +12,7 @@ from tests.support.people import refused
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY, rows, uploaded
 from waykeep.attestation.appraisal import ReferenceValues
 from waykeep.authority import dsse
-from waykeep.authority.approvals import ReadPlan
+from waykeep.authority.plans import ReadPlan
 from waykeep.authority.records import HEAD_TYPE, JournalHead
 from waykeep.authority.statements import NodeApproved, StateKeyNamed
 from waykeep.authority.witnessing import Held
@@ -77,7 +77,7 @@ class House:
         return name
 
     def read(self, cloud: Cloud, *columns: str) -> list[dict[str, object]]:
-        plan = ReadPlan(0, {"battery": columns}, NOW_MS, NOW_MS + 10_000, "")
+        plan = ReadPlan({"battery": columns}, NOW_MS, NOW_MS + 10_000)
         return reading.read(cloud, plan).tables["battery"].to_pylist()
 
 
@@ -213,7 +213,7 @@ def test_a_segment_whose_epoch_was_not_handed_over(house: House) -> None:
     none = msgspec.structs.replace(ASKED, epochs={})
     other.unlock(none, other.look(none))
     assert house.read(other) == []
-    plan = ReadPlan(0, {"battery": ()}, NOW_MS, NOW_MS + 1, "")
+    plan = ReadPlan({"battery": ()}, NOW_MS, NOW_MS + 1)
     assert reading.read(other, plan).epochs_missing == (1,)
     with refused("epoch-locked", "user-cloud"):
         reading.read(other, plan, epochs=(1,))

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 
+from tests.unit.authority import entries
 from tests.unit.builders import NOW_MS, Owner, a_line, an_owner
 from waykeep.authority import dsse, journal
 from waykeep.authority.journal import JournalState
@@ -25,7 +26,7 @@ from waykeep.authority.records import (
     Snapshot,
     Spent,
 )
-from waykeep.authority.statements import Granted, RecipientsNamed
+from waykeep.authority.statements import RecipientsNamed
 from waykeep.errors import VaultError
 from waykeep.formats import agefile
 from waykeep.formats.ids import numbered, sha256
@@ -38,27 +39,12 @@ from waykeep.vault.store import DirectoryStore
 
 T = TypeVar("T")
 STREAMS = ("location", "battery", "derived/trips")
-GRANT = Granted(
-    holder=an_owner("holder").device.public,
-    recipient=agefile.generate()[1],
-    algorithm=sha256(b"bundle"),
-    name="trips 1.0.0",
-    parameters={},
-    inputs={"location": ("ts_ms",)},
-    from_ms=NOW_MS,
-    to_ms=NOW_MS + 1000,
-    runs=1000,
-    not_before_ms=NOW_MS,
-    until_ms=NOW_MS + 1000,
-)
+GRANT = entries.a_grant(streams={"location": ("ts_ms",)}, parameters={}, runs=1000, bits=10**9)
 
 
 def a_debit(request_id: str, grant: int, read_to: Head | None) -> Debited:
     """A run of `GRANT`, the entry of that number."""
-    return Debited(
-        request_id, grant, GRANT.holder, GRANT.algorithm, {}, GRANT.from_ms, GRANT.to_ms, read_to, GRANT.recipient,
-        GRANT.not_before_ms, GRANT.until_ms,
-    )  # fmt: skip
+    return entries.a_debit(grant, request_id, parameters={}, read_to=read_to)
 
 
 class Life:
@@ -193,7 +179,7 @@ class Life:
 
 def same(one: JournalState, other: JournalState) -> None:
     """Both answer alike, whatever is asked."""
-    assert (one.head, one.quoted, one.counts) == (other.head, other.quoted, other.counts)
+    assert (one.head, one.quoted, one.used) == (other.head, other.quoted, other.used)
     last = -1 if one.head is None else one.head.number
     for number in range(last + 2):
         assert one.digest_at(number) == other.digest_at(number)

@@ -10,15 +10,35 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from waykeep.authority.scopes import Area
+from tests.unit.builders import refused
+from waykeep.authority.areas import Area
+from waykeep.authority.permissions import Withheld
+from waykeep.authority.plans import ReadPlan
+from waykeep.errors import VaultError
 from waykeep.formats import grid
-from waykeep.vault.coarse import coarse
+from waykeep.vault import coarse as coarsening
 
 T0 = 1_466_380_800_000
 HOME = (525_200_066, 134_049_540)
 EVER = (0, 4_102_444_800_000)
 Rows = list[tuple[int, int, int]]
 """Time, latitude and longitude."""
+
+
+def coarse(
+    rows: pa.Table,
+    window: tuple[int, int],
+    *,
+    level: int = 0,
+    step_ms: int = 1,
+    areas: tuple[Area, ...] = (),
+    withheld: tuple[Withheld, ...] = (),
+    stream: str = "location",
+) -> pa.Table:
+    """As a plan of this precision gives them, sorted."""
+    plan = ReadPlan({}, *window, level, step_ms, areas, dict(enumerate(withheld)))
+    found = coarsening.coarse(rows, stream, plan)
+    return coarsening.given(found, stream, tuple(found.column_names), plan)
 
 
 def table(rows: Rows) -> pa.Table:
@@ -159,3 +179,70 @@ def test_places_all_over_the_earth_find_their_own_cell() -> None:
             shapely.Polygon([(x, y) for y, x in area.polygon]), shapely.box(left, south, right, north)
         )
         assert found.num_rows == int(inside.sum()) > 200
+
+
+# -- what the owner withholds ------------------------------------------------------------------------------------------
+
+
+def test_a_time_is_withheld_with_every_step_that_touches_it() -> None:
+    rows = [(T0 + minute * 60_000, *HOME) for minute in range(10)]
+    line = Withheld(T0 + 130_000, T0 + 240_000, None, "")
+    exact = coarse(table(rows), EVER, withheld=(line,))
+    assert exact.column("speed_cm_s").to_pylist() == [0, 1, 2, 4, 5, 6, 7, 8, 9]
+    by_minutes = coarse(table(rows), EVER, withheld=(line,), step_ms=60_000)
+    assert by_minutes.column("speed_cm_s").to_pylist() == [0, 1, 4, 5, 6, 7, 8, 9]
+    by_five = coarse(table(rows), EVER, withheld=(line,), step_ms=300_000)
+    assert by_five.column("speed_cm_s").to_pylist() == [5, 6, 7, 8, 9]
+
+
+def test_an_area_is_withheld_with_every_cell_that_touches_it() -> None:
+    rows = table([(T0, *HOME), (T0, HOME[0] + 3000, HOME[1]), (T0, HOME[0] + 300_000, HOME[1])])
+    line = Withheld(None, None, square(HOME[0] - 10, HOME[1] - 10, 100), "")
+    assert coarse(rows, EVER, withheld=(line,)).column("speed_cm_s").to_pylist() == [1, 2]
+    assert coarse(rows, EVER, withheld=(line,), level=14).column("speed_cm_s").to_pylist() == [2]
+    assert coarse(rows, EVER, withheld=(line,), level=22).num_rows == 0
+
+
+def test_an_area_at_a_time() -> None:
+    rows = table([(T0, *HOME), (T0 + 10, *HOME), (T0, HOME[0] + 300_000, HOME[1])])
+    line = Withheld(T0, T0 + 5, square(HOME[0] - 10, HOME[1] - 10, 100), "")
+    assert sorted(coarse(rows, EVER, withheld=(line,)).column("speed_cm_s").to_pylist()) == [1, 2]
+
+
+def test_an_area_that_cannot_be_drawn_withholds_everything() -> None:
+    line = Withheld(None, None, Area(cells=("no cell",)), "")
+    assert coarse(table([(T0, *HOME)]), EVER, withheld=(line,)).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("stream", "from_ms", "left"),
+    [("battery", None, 2), ("battery", T0, 0), ("json/stats", None, 0), ("json/stats", T0 + 1, 1)],
+)
+def test_an_area_and_rows_without_places(stream: str, from_ms: int | None, left: int) -> None:
+    """Entries kept as JSON may hold a place; a battery's level does not."""
+    rows = table([(T0, *HOME), (T0 + 2, *HOME)]).select(["ts_ms"])
+    line = Withheld(from_ms, None, square(0, 0, 5), "")
+    assert coarse(rows, EVER, withheld=(line,), stream=stream).num_rows == left
+
+
+@given(ROWS, SQUARES, LEVELS, LEVELS, STEPS, STEPS, st.integers(T0, T0 + 3_600_000), st.integers(1, 3_600_000))
+@settings(max_examples=200)
+def test_who_may_less_gets_no_row_more_of_what_is_withheld(
+    rows: Rows, area: Area, level: int, coarser: int, step: int, longer: int, first: int, length: int
+) -> None:
+    level, coarser = sorted((level, coarser))
+    step, longer = sorted((step, longer))
+    lines = (Withheld(first, first + length, None, ""), Withheld(None, None, area, ""))
+    wide = coarse(table(rows), EVER, level=level, step_ms=step, withheld=lines)
+    narrow = coarse(table(rows), EVER, level=coarser, step_ms=longer, withheld=lines)
+    kept = set(narrow.column("speed_cm_s").to_pylist())
+    assert kept <= set(wide.column("speed_cm_s").to_pylist())
+    for ts, lat, lon in (rows[number] for number in wide.column("speed_cm_s").to_pylist()):
+        (south, west), (north, east) = area.polygon[0], area.polygon[2]
+        assert not (south <= lat <= north and west <= lon <= east) and not first <= ts < first + length
+
+
+def test_half_a_place_is_refused() -> None:
+    rows = table([(T0, *HOME)]).drop_columns(["lon_e7"])
+    with refused("column-unknown", VaultError):
+        coarsening.coarse(rows, "derived/x", ReadPlan({}, *EVER, 3))

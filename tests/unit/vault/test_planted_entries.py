@@ -10,7 +10,7 @@ import pytest
 from tests.support.people import refused
 from tests.unit.builders import an_approval
 from tests.unit.vault.snapshotting import Life
-from waykeep.authority.statements import Withdrawn
+from waykeep.authority.permissions import Withdrawn
 from waykeep.formats import agefile, entries
 from waykeep.formats.ids import numbered, sha256
 from waykeep.formats.messages import Head

@@ -69,7 +69,7 @@ def test_a_spend_on_a_snapshot_is_counted_and_found(life: Life) -> None:
     life.snapshot()
     woken = life.woken()
     assert isinstance(woken.base, Chunks) and not woken.debits
-    assert woken.counts == {life.grant: 3}
+    assert woken.used == {life.log.digest_at(life.grant): (3, 300)}
     with refused("journal-repeat"):
         life.journal.append(woken, life.log, a_debit(f"{1:022}", life.grant, woken.head))
 
