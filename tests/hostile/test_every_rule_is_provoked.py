@@ -79,7 +79,7 @@ def test_every_numbered_rule_is_raised(module: str) -> None:
     rules = promised(PACKAGE / module)
     assert len(rules) >= 6
     # The owner log's rules are its fold's; what one entry does to the state lies beside it.
-    beside = PACKAGE / module.replace("ownerlog", "ownerstate")
+    beside = PACKAGE / module.replace("ownerlog", "effects")
     assert rules <= raised(PACKAGE / module) | raised(beside)
 
 

@@ -182,7 +182,7 @@ def test_pack_publish_show_approve_run_and_the_receipt(shell: Shell, owner: Pers
     assert approved["approval"]["store_as"] == "derived/trips"
     with unchanged(owner):
         assert shell.json("approve", digest, *WINDOW, "--store", "trips") == approved
-    assert "results: given to you, not kept" in shell.say("approve", digest, *WINDOW)
+    assert "Kept" not in shell.say("approve", digest, *WINDOW)
 
     result = shell.json("run", digest)
     assert result["rows"] and result["receipt"]["payloadType"] == "application/vnd.waykeep.receipt+json"

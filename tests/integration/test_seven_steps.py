@@ -177,7 +177,7 @@ def test_an_algorithm_that_fails_tells_its_owner_where_and_nothing_of_the_data(o
         device.upload()
         approval = algorithms.approve(device, failing, *TWO_DAYS)
         with pytest.raises(WaykeepError) as caught, unchanged(owner):
-            device.run(approval.algorithm, {}, approval.from_ms, approval.to_ms)
+            device.run(approval.algorithm, {}, *TWO_DAYS)
         assert caught.value.rule == "run-failed"
         assert "ZeroDivisionError in slow.py, line 3" in caught.value.message
 

@@ -518,7 +518,7 @@ def test_grants_as_their_owner_and_their_holder_run_them(
     refused = problem.decode(refusal_line.encode())
     assert refused.rule == "witness-not-told" and "a host that hides the entry could still spend" in refused.hint
     assert shell.refusal("grant", "revoke", str(done["number"]), code=AUTHORITY) == "log-unknown"
-    assert "grant-withdrawn" in shell.say("grant", "list")
+    assert "withdrawn" in shell.say("grant", "list")
 
 
 # -- audit -------------------------------------------------------------------------------------------------------------

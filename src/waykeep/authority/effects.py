@@ -119,8 +119,8 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
             return msgspec.structs.replace(state, approvals={**state.approvals, number: body})
         case Granted():
             _check_scope(body.scope, body.store_as)
-            if body.scope.until_ms is None or (body.algorithm is None) == (body.rows == 0):
-                raise _malformed("no end, or no rows for a read")
+            if not body.scope.streams or body.scope.until_ms is None or (body.algorithm is None) == (body.rows == 0):
+                raise _malformed("data, end, or rows for a read")
             return msgspec.structs.replace(state, grants={**state.grants, number: body})
         case Withdrawn():
             _known(body.number in state.approvals or body.number in state.grants, "approval or grant")

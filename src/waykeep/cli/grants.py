@@ -160,7 +160,14 @@ def list_(*, owner: Owner = Owner()) -> None:
             left = (f"{grant.runs - line.used} of {grant.runs}", f"{grant.bits - line.used_bits:,}")
         until = "" if grant.scope.until_ms is None else telling.day(grant.scope.until_ms)
         what = f"{grant.name}, {grant.purpose}" if grant.purpose != grant.name else grant.name
-        shown.add_row(str(line.number), what, f"{grant.holder[:12]}…", *left, until, line.ended or "in force")
+        shown.add_row(
+            str(line.number),
+            what,
+            f"{grant.holder[:12]}…",
+            *left,
+            until,
+            line.ended.removeprefix("grant-") or "in force",
+        )
     output.console.print(shown)
     for number, withheld in log.withheld.items():
         output.console.print(f"Withheld, as entry {number}: {telling.withheld(withheld)}", markup=False)

@@ -175,9 +175,9 @@ def run(
     owner: Owner = Owner(),
 ) -> None:
     """Run an approved algorithm on your data, and print its result."""
-    first, end = (scoping.day_ms(text) if text else None for text in (from_, to))
-    scoping.require_time(first, end)
     with owner.account() as device, paths.opened(receipt) as keep:
+        first, end = (scoping.day_ms(text) if text else None for text in (from_, to))
+        scoping.require_time(first, end)
         wanted = parse_digest(digest)
         found = bundles.load(device.host.bundle(wanted))
         values: dict[str, Value] = parameters_of(found, set_ or [])

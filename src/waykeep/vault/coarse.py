@@ -70,7 +70,8 @@ def given(rows: pa.Table, stream: str, columns: tuple[str, ...], plan: ReadPlan,
     if newest and rows.num_rows > newest:
         rows = ordered(rows).slice(rows.num_rows - newest)
     found = segments.select(rows, stream, columns)
-    return table.prune(found if plan.step_ms == 1 and "ts_ms" in found.column_names else ordered(found))
+    untimed = not streams.is_derived(stream) and "ts_ms" not in found.column_names
+    return table.prune(ordered(found) if plan.step_ms > 1 or untimed else found)
 
 
 def ordered(rows: pa.Table) -> pa.Table:

@@ -133,7 +133,8 @@ def test_no_entry_changes_what_was_in_force_before_it(steps: list[tuple[str, int
     part = at_once(log[:cut])
     assert whole.entries[: cut - 1] == part.entries
     assert part.head.number == cut - 1 and whole.holds(part.head)
-    assert whole.known >= part.known
+    # What is void was not added, and may be added anew.
+    assert whole.known >= part.known or "void rotation" in {kind for kind, _ in steps}
     assert whole.resumed[: len(part.resumed)] == part.resumed
     assert whole.rotations[: len(part.rotations)] == part.rotations
     for state_key, life in part.state_keys.items():
