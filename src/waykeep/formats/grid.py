@@ -28,6 +28,11 @@ STEPS_MS = (1, 1000, 60_000, 300_000, 900_000, 3_600_000, 21_600_000, 86_400_000
 DOUBLINGS = (27, 41, 48, 51, 52)
 """``d`` is how many of these are at most ``n``, where the row at level 24 is ``n`` or ``-n - 1``."""
 
+_HALF, _WORD = 64, (1 << 32) - 1
+_DOUBLINGS_OF = np.array(
+    [bisect.bisect_right(DOUBLINGS, row if row >= 0 else -row - 1) for row in range(-_HALF, _HALF)], dtype=np.int64
+)
+"""By the row at level 24, from -64 on."""
 _MAX_LAT, _MAX_LON = 900_000_000, 1_800_000_000
 Places = npt.NDArray[np.int64]
 
@@ -60,9 +65,16 @@ def step_of(milliseconds: int) -> int:
 
 
 def doublings(lat_e7: Places) -> Places:
-    """``d`` of each latitude."""
-    row = lat_e7 >> MAX_LEVEL
-    return np.searchsorted(np.array(DOUBLINGS), np.where(row < 0, -row - 1, row), side="right").astype(np.int64)
+    """``d`` of each latitude; where all lie in one row at level 24, of all of them as one number."""
+    if len(lat_e7) and (row := int(lat_e7.min()) >> MAX_LEVEL) == int(lat_e7.max()) >> MAX_LEVEL:
+        return _DOUBLINGS_OF[row + _HALF : row + _HALF + 1]
+    found: Places = _DOUBLINGS_OF[(lat_e7 >> MAX_LEVEL) + _HALF]
+    return found
+
+
+def names(lat_e7: Places, lon_e7: Places, level: int) -> Places:
+    """A number for each place's cell at a level, by which it is told from all others."""
+    return ((lat_e7 >> level) << 32) + ((lon_e7 >> (level + doublings(lat_e7))) & _WORD)
 
 
 def corners(lat_e7: Places, lon_e7: Places, level: int) -> tuple[Places, Places, Places, Places]:
@@ -76,11 +88,18 @@ def places(lat_e7: Places, lon_e7: Places, level: int) -> tuple[Places, Places]:
     """Where each place is told to be, in the same units."""
     if level == 0:
         return lat_e7, lon_e7
-    south, west, north, east = corners(lat_e7, lon_e7, level)
-    # Cells at a pole or the antimeridian reach beyond it.
-    return np.clip((south + north) >> 1, -_MAX_LAT, _MAX_LAT), np.clip((west + east) >> 1, -_MAX_LON, _MAX_LON)
+    return _middles(lat_e7, np.int64(level), _MAX_LAT), _middles(lon_e7, level + doublings(lat_e7), _MAX_LON)
+
+
+def _middles(values: Places, shift: np.int64 | Places, most: int) -> Places:
+    found: Places = values >> shift
+    found <<= shift
+    found += np.int64(1) << shift >> np.int64(1)
+    if len(found) and (found.max() > most or found.min() < -most):
+        np.clip(found, -most, most, out=found)  # cells at a pole or the antimeridian reach beyond it
+    return found
 
 
 def times(ts_ms: Places, step_ms: int) -> Places:
     """When each time is told to be, in ms."""
-    return ts_ms - ts_ms % step_ms
+    return ts_ms if step_ms == 1 else ts_ms // step_ms * step_ms

@@ -12,7 +12,8 @@ from waykeep.authority.plans import ReadPlan
 from waykeep.authority.records import SegmentEntry
 from waykeep.errors import UserCloudError
 from waykeep.usercloud.cloud import Cloud
-from waykeep.vault import catalogue, coarse, segments
+from waykeep.vault import catalogue, segments
+from waykeep.vault.coarse import coarse
 from waykeep.vault.segments import Segment
 
 
@@ -55,7 +56,7 @@ def read(
     """What a read plan grants.
 
     Args:
-        until, epochs: As in `parts`. newest: As in `coarse.given`.
+        until, epochs: As in `parts`. newest: As in `coarse`.
 
     Raises:
         UserCloudError: ``epoch-locked`` when one of ``epochs`` is not at hand. And as `segments.read` does.
@@ -78,5 +79,5 @@ def read(
         for stream, columns in plan.inputs.items():
             opened = parts(cloud, stream, plan.from_ms, plan.to_ms, until, epochs, plan.withheld)
             rows = segments.read(opened, cloud.owner, stream, (), plan.from_ms, plan.to_ms)
-            tables[stream] = coarse.given(coarse.coarse(rows, stream, plan), stream, columns, plan, newest)
+            tables[stream] = coarse(rows, stream, columns, plan, newest)
         return Found(tables, tuple(sorted(needed - at_hand)))

@@ -46,7 +46,7 @@ def test_read_unbounded() -> None:
 
 @given(st.integers(0, 60), st.sampled_from([("ts_ms",), tuple(streams.schema("location").names), ("zone", "lat_e7")]))
 def test_every_read_fits_its_size(rows: int, columns: tuple[str, ...]) -> None:
-    found = coarse(points(max(rows, 1)), "location", ReadPlan({}, 0, streams.MAX_TS_MS)).slice(0, rows).select(columns)
+    found = coarse(points(max(rows, 1)), "location", columns, ReadPlan({}, 0, streams.MAX_TS_MS)).slice(0, rows)
     frame = msgspec.msgpack.encode(GrantedRows("r" * 22, [], {"location": table.to_ipc(found)}, b"r" * 3000, "", False))
     answers.pad(frame, answers.of_read({"location": columns}, rows))
 

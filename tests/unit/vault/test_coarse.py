@@ -37,8 +37,7 @@ def coarse(
 ) -> pa.Table:
     """As a plan of this precision gives them, sorted."""
     plan = ReadPlan({}, *window, level, step_ms, areas, dict(enumerate(withheld)))
-    found = coarsening.coarse(rows, stream, plan)
-    return coarsening.given(found, stream, tuple(found.column_names), plan)
+    return coarsening.coarse(rows, stream, (), plan)
 
 
 def table(rows: Rows) -> pa.Table:
@@ -245,4 +244,4 @@ def test_who_may_less_gets_no_row_more_of_what_is_withheld(
 def test_half_a_place_is_refused() -> None:
     rows = table([(T0, *HOME)]).drop_columns(["lon_e7"])
     with refused("column-unknown", VaultError):
-        coarsening.coarse(rows, "derived/x", ReadPlan({}, *EVER, 3))
+        coarsening.coarse(rows, "derived/x", (), ReadPlan({}, *EVER, 3))

@@ -26,7 +26,7 @@ from waykeep.authority.statements import OwnerEntry
 from waykeep.errors import WaykeepError
 from waykeep.formats import streams
 from waykeep.formats.ids import sha256
-from waykeep.vault import coarse
+from waykeep.vault.coarse import coarse
 
 CASES = 10_000
 T0 = 1_466_380_800_000
@@ -271,7 +271,7 @@ def real(case: Case) -> dict[str, list[tuple[int, ...]]]:
     plan = plans.plan(log, chain.scope, ask, case.inputs, {"size": case.size}, NOW)
     given = {}
     for stream, columns in plan.inputs.items():
-        found = coarse.given(coarse.coarse(TABLES[stream], stream, plan), stream, columns, plan)
+        found = coarse(TABLES[stream], stream, columns, plan)
         given[stream] = sorted(zip(*(column.to_pylist() for column in found.columns), strict=True))
     return given
 
