@@ -19,13 +19,14 @@ from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
 from waykeep.authority.asking import Ask
 from waykeep.authority.permissions import HolderRevoked, Lifted, LinkRevoked, Withdrawn, Withheld
-from waykeep.authority.records import Spent
+from waykeep.authority.records import Debited, Spent
 from waykeep.authority.scopes import Scope
 from waykeep.device import granting, holder, revoking, tickets
 from waykeep.device.account import Account, now_ms
 from waykeep.device.granting import To
 from waykeep.device.importers import emission
 from waykeep.device.scoping import Terms
+from waykeep.device.usage import LOOK, OWN, usage
 from waykeep.errors import AuthorityError, DeviceError, WaykeepError
 from waykeep.formats import grid
 from waykeep.formats.messages import SpendResult
@@ -342,6 +343,39 @@ def test_what_is_withheld_while_a_run_is_under_way_is_not_given(stage: Watched, 
             stage, lambda: study.use(number, rounds=algorithms.A_WHILE), lambda: revoking.revoke(device, line)
         )
         assert ended == "request-outdated"
+
+
+# -- who used my data --------------------------------------------------------------------------------------------------
+
+
+def test_who_used_my_data_by_algorithm_holder_and_stream(stage: Watched, witness: Witness) -> None:
+    person, study, device = owner(stage, witness, "lea")
+    friend = Holder(person, "friend")
+    own = ("--home", str(person.folder.path), "--key-file", str(person.key_file))
+    with device:
+        code = algorithms.approve(device, algorithms.slow(), *WINDOW)
+        device.run(code.algorithm, {"rounds": 0})
+        number = study.granted(device)
+        study.use(number)
+        look(friend, shared(friend, device, precision="500", times="15m"))
+        (debit, _) = [detail for detail in person.details() if isinstance(detail, Debited)]
+        by_algorithm = {use.of: use for use in usage(device, "algorithm")}
+        assert {of: (use.times, use.rows_read, use.rows_given) for of, use in by_algorithm.items()} == {
+            code.algorithm: (2, 2 * ROWS, 2),
+            LOOK: (1, ROWS, ROWS),
+        }
+        assert by_algorithm[code.algorithm].bits == debit.bits
+        by_holder = {use.of: use for use in usage(device, "holder")}
+        assert set(by_holder) == {OWN, study.key.signer.public, friend.key.signer.public}
+        assert by_holder[OWN].bits == 0 and by_holder[friend.key.signer.public].level == grid.level_of(500)
+        (stream,) = usage(device, "stream")
+        assert (stream.of, stream.times, stream.rows_read, len(stream.receipts)) == ("location", 3, 3 * ROWS, 3)
+        assert stream.level == 0, "the finest"
+    said = waykeep("audit", "--by", "holder", *own, environment={"COLUMNS": "160"}).stdout
+    assert "your own devices" in said and "730 m; 15" in said and "exact; exact" in said
+    assert "3 signed receipts" in said
+    told = json.loads(waykeep("audit", "--by", "stream", *own, "--json").stdout)
+    assert told[0]["rows_read"] == 3 * ROWS and len(told[0]["receipts"]) == 3
 
 
 # -- the command line --------------------------------------------------------------------------------------------------

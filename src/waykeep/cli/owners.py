@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 from cyclopts import Parameter
 
 from waykeep.algorithm.describe import describe
@@ -23,6 +24,7 @@ from waykeep.device.owner import Paper
 from waykeep.device.profile import Profile
 from waykeep.device.receipts import open_receipt
 from waykeep.device.trusting import default_policy
+from waykeep.device.usage import By, Use, usage
 from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
 from waykeep.formats.ids import parse_digest, parse_public_key
@@ -205,6 +207,7 @@ def _show_result(found: bundles.Bundle, result: RunResult, missing: tuple[int, .
 
 def audit(
     *,
+    by: Annotated[By | None, Parameter(help="Who used your data: sums by algorithm, holder or stream.")] = None,
     verify: Annotated[bool, Parameter(help="Check everything from objects and keys, and name what is wrong.")] = False,
     owner: Owner = Owner(),
 ) -> None:
@@ -212,8 +215,13 @@ def audit(
 
     With --verify the user cloud is not asked, and nothing that this device has a copy of is taken for what the host
     shows: chains, signatures, receipts, what this device and your witness have seen.
+
+    Example: waykeep audit --by holder
     """
     with owner.account() as device:
+        if by is not None:
+            _show_usage(usage(device, by), by, as_json=owner.json)
+            return
         if verify:
             _verify(verifying.verify(device), as_json=owner.json)
             return
@@ -226,6 +234,23 @@ def audit(
         shown.add_row(line.chain, str(line.number), output.when(line.time_ms), line.words)
     output.console.print(shown)
     output.console.print("Every signature, chain and receipt in these logs was checked on this device.")
+
+
+def _show_usage(found: list[Use], by: By, *, as_json: bool) -> None:
+    if as_json:
+        output.show_json([{**msgspec.structs.asdict(use), "precision": use.precision} for use in found])
+        return
+    shown = output.table(by, "times", "rows read", "rows given", "precision", "bits at most", "last (UTC)")
+    for use in found:
+        times = f"{use.times}, {use.failed} failed" if use.failed else str(use.times)
+        rows_read, rows_given, bits = (f"{count:,}" for count in (use.rows_read, use.rows_given, use.bits))
+        shown.add_row(use.name, times, rows_read, rows_given, use.precision, bits, telling.minute(use.last_ms))
+    output.console.print(shown)
+    receipts = len({receipt for use in found for receipt in use.receipts})
+    output.console.print(
+        f"{receipts} signed receipts were checked on this device. Precision is that of places and times;"
+    )
+    output.console.print("bits count what others may have learned in all.")
 
 
 def _verify(found: verifying.Verified, *, as_json: bool) -> None:
