@@ -50,6 +50,7 @@ READS = 15
 FIRST_MS = 1_500_000_000_000
 EVERY_MS = 30_000
 PLACE = (525_000_000, 134_000_000)
+FINE, COARSE = (12, 60_000), (16, 900_000)
 COLUMNS = ("lat_e7", "lon_e7", "ts_ms")
 GOALS = {"authorize_ms": "at most 1", "read_ratio": "at most 1.3"}
 MEANINGS = {
@@ -58,6 +59,7 @@ MEANINGS = {
     "read_ms": f"{ROWS:,} rows in {SEGMENTS} segments under a grant: rounded, cut to areas, some withheld (median)",
     "read_own_ms": "the same rows and columns, for their owner (median)",
     "read_ratio": "the first over the second",
+    "read_fine_ratio": "the same for a grant that rounds to 46 m and a minute",
     "rows_given": "of those rows under the grant",
 }
 
@@ -67,13 +69,14 @@ def run() -> dict[str, float | str]:
     with tempfile.TemporaryDirectory(prefix="waykeep-grants-") as name:
         made = _Owner(Path(name))
         chained, own = made.requests()
-        granted, plain, rows = made.reads()
+        granted, fine, plain, rows = made.reads()
     return {
         "authorize_ms": chained,
         "authorize_own_ms": own,
         "read_ms": granted,
         "read_own_ms": plain,
         "read_ratio": granted / plain,
+        "read_fine_ratio": fine / plain,
         "rows_given": str(rows),
     }
 
@@ -121,8 +124,8 @@ class _Owner:
                 streams={"location": COLUMNS},
                 parameters={"size": tuple(range(32))},
                 areas=(_square(PLACE[0] - 400_000, PLACE[1] - 400_000, 1_000_000),),
-                level=12,
-                step_ms=60_000,
+                level=FINE[0],
+                step_ms=FINE[1],
                 until_ms=streams.MAX_TS_MS,
             )
         )
@@ -137,8 +140,8 @@ class _Owner:
         links, before = list[str](), sha256(self.entries[self.grant])
         scopes = (
             Scope(from_ms=FIRST_MS, streams={"location": COLUMNS}),
-            Scope(level=14, areas=(_square(PLACE[0] - 300_000, PLACE[1] - 300_000, 800_000),)),
-            Scope(step_ms=900_000, parameters={"size": (1, 2, 3)}, until_ms=streams.MAX_TS_MS - 1),
+            Scope(level=COARSE[0], areas=(_square(PLACE[0] - 300_000, PLACE[1] - 300_000, 800_000),)),
+            Scope(step_ms=COARSE[1], parameters={"size": (1, 2, 3)}, until_ms=streams.MAX_TS_MS - 1),
         )
         for by, to, scope in zip(self.holders, self.holders[1:], scopes, strict=False):
             said = Link(self.secrets.owner, self.grant, before, to.public, agefile.generate()[1], scope, 1000)
@@ -162,22 +165,25 @@ class _Owner:
 
     # -- reading -------------------------------------------------------------------------------------------------------
 
-    def reads(self) -> tuple[float, float, int]:
-        """Medians in ms, under the grant and without one; and how many rows the grant gives."""
+    def reads(self) -> tuple[float, float, float, int]:
+        """Medians in ms: under the grant as it was narrowed, as it was given, and without one; and the rows given."""
         self._upload()
         given = self.log.grants[self.grant].scope
-        granted = plan(self.log, given, Ask(), {"location": COLUMNS}, {"size": 1}, FIRST_MS)
-        own = own_reading("location", granted.from_ms, granted.to_ms)
-        own = ReadPlan({"location": COLUMNS}, own.from_ms, own.to_ms)
-        took: dict[bool, list[float]] = {True: [], False: []}
-        rows = 0
+        asks = {"coarse": Ask(level=COARSE[0], step_ms=COARSE[1]), "fine": Ask()}
+        plans = {
+            kind: plan(self.log, given, ask, {"location": COLUMNS}, {"size": 1}, FIRST_MS) for kind, ask in asks.items()
+        }
+        own = own_reading("location", streams.MIN_TS_MS, streams.MAX_TS_MS)
+        plans["own"] = ReadPlan({"location": COLUMNS}, own.from_ms, own.to_ms)
+        took: dict[str, list[float]] = {kind: [] for kind in plans}
+        rows: dict[str, int] = {}
         for _ in range(READS + 1):
-            rows = self._read(granted, took[True].append)
-            if self._read(own, took[False].append) != ROWS:
-                raise RuntimeError("the owner's own read is not whole")
-        if not 0 < rows < ROWS:
-            raise RuntimeError("the grant narrows nothing")
-        return statistics.median(took[True][1:]), statistics.median(took[False][1:]), rows
+            for kind, wanted in plans.items():
+                rows[kind] = self._read(wanted, took[kind].append)
+        if rows["own"] != ROWS or not 0 < rows["coarse"] < ROWS:
+            raise RuntimeError("the owner's own read is not whole, or the grant narrows nothing")
+        coarse, fine, whole = (statistics.median(took[kind][1:]) for kind in ("coarse", "fine", "own"))
+        return coarse, fine, whole, rows["coarse"]
 
     def _read(self, wanted: ReadPlan, took: Callable[[float], None]) -> int:
         start = time.perf_counter()

@@ -74,7 +74,12 @@ def doublings(lat_e7: Places) -> Places:
 
 def names(lat_e7: Places, lon_e7: Places, level: int) -> Places:
     """A number for each place's cell at a level, by which it is told from all others."""
-    return ((lat_e7 >> level) << 32) + ((lon_e7 >> (level + doublings(lat_e7))) & _WORD)
+    found: Places = (lat_e7 >> level).astype(np.int64)
+    found <<= 32
+    columns = lon_e7 >> (level + doublings(lat_e7))
+    columns &= _WORD
+    found += columns
+    return found
 
 
 def corners(lat_e7: Places, lon_e7: Places, level: int) -> tuple[Places, Places, Places, Places]:
@@ -88,16 +93,15 @@ def places(lat_e7: Places, lon_e7: Places, level: int) -> tuple[Places, Places]:
     """Where each place is told to be, in the same units."""
     if level == 0:
         return lat_e7, lon_e7
-    return _middles(lat_e7, np.int64(level), _MAX_LAT), _middles(lon_e7, level + doublings(lat_e7), _MAX_LON)
+    south, west, north, east = corners(lat_e7, lon_e7, level)
+    # Cells at a pole or the antimeridian reach beyond it.
+    return np.clip((south + north) >> 1, -_MAX_LAT, _MAX_LAT), np.clip((west + east) >> 1, -_MAX_LON, _MAX_LON)
 
 
-def _middles(values: Places, shift: np.int64 | Places, most: int) -> Places:
-    found: Places = values >> shift
-    found <<= shift
-    found += np.int64(1) << shift >> np.int64(1)
-    if len(found) and (found.max() > most or found.min() < -most):
-        np.clip(found, -most, most, out=found)  # cells at a pole or the antimeridian reach beyond it
-    return found
+def within_bounds(values: Places, level: int, *, east: bool) -> bool:
+    """Whether no cell of these latitudes, or longitudes, can reach beyond a pole, or the antimeridian."""
+    most = (_MAX_LON if east else _MAX_LAT) - (1 << level + len(DOUBLINGS))
+    return not len(values) or bool(-most < values.min() and values.max() < most)
 
 
 def times(ts_ms: Places, step_ms: int) -> Places:

@@ -61,14 +61,14 @@ class Cells:
 
 
 class _Unique:
-    """Cells at one level, each once. ``which`` is the number of each place's."""
+    """Cells at one level, each once. ``which`` is the number of each place's box."""
 
     def __init__(self, lat: grid.Places, lon: grid.Places, level: int) -> None:
         names = grid.names(lat, lon, level)
         # Who stays, or moves within a cell, is in one for many rows.
         first = np.flatnonzero(np.concatenate(([True], names[1:] != names[:-1]))) if len(names) else names
         _, index, inverse = np.unique(names[first], return_index=True, return_inverse=True)
-        self.which = np.repeat(inverse, np.diff(np.append(first, len(names))))
+        self.which = np.repeat(inverse, np.diff(np.append(first, len(lat))))
         chosen = first[index]
         south, west, north, east = grid.corners(lat[chosen], lon[chosen], level)
         self.boxes = shapely.box(west, south, east, north)
