@@ -58,18 +58,14 @@ def describe(bundle: Bundle) -> str:
 
 
 def _input(given: Input) -> Iterator[str]:
-    if streams.is_derived(given.stream):
-        what = "what another algorithm found and you had stored"
-    else:
-        what = _STREAMS.get(given.stream, "entries of this kind, whole")
-    yield f"  {given.stream}: {what}"
+    yield f"  {given.stream}: {stream_in_words(given.stream)}"
     for column in given.columns:
-        yield f"    - {_COLUMNS.get(column, 'as that algorithm describes it')} ({column})"
+        yield f"    - {column_in_words(column)}"
     yield from _wrapped(f"Its author says why: {given.why}", 4)
 
 
 def _parameter(given: Parameter) -> Iterator[str]:
-    yield f"  {given.name}: {_domain(given.domain)}; {_value(given.default)} unless you say otherwise"
+    yield f"  {given.name}: {domain_in_words(given.domain)}; {value_in_words(given.default)} unless you say otherwise"
     yield from _wrapped(given.meaning, 4)
 
 
@@ -78,9 +74,11 @@ def _output(manifest: Manifest) -> Iterator[str]:
     yield from _wrapped(output.meaning, 2)
     yield f"  At most {output.max_rows:,} {'row' if output.max_rows == 1 else 'rows'}, each with"
     for field in output.fields:
-        yield f"    - {field.name}: {_domain(field.domain)}"
+        yield f"    - {field.name}: {domain_in_words(field.domain)}"
         yield from _wrapped(field.meaning, 6)
-    yield from _wrapped(f"One run can tell at most {_bits(result_bits(manifest))}. No other answer leaves it.", 2)
+    yield from _wrapped(
+        f"One run can tell at most {bits_in_words(result_bits(manifest))}. No other answer leaves it.", 2
+    )
 
 
 def _limits(manifest: Manifest) -> Iterator[str]:
@@ -100,7 +98,20 @@ def _source(bundle: Bundle) -> Iterator[str]:
     yield "  The digest stands for exactly this: with one byte changed it is another algorithm, and not approved."
 
 
-def _domain(domain: Domain) -> str:
+def stream_in_words(stream: str) -> str:
+    """What a stream holds."""
+    if streams.is_derived(stream):
+        return "what another algorithm found and you had stored"
+    return _STREAMS.get(stream, "entries of this kind, whole")
+
+
+def column_in_words(column: str) -> str:
+    """What a column holds, and its name."""
+    return f"{_COLUMNS.get(column, 'as that algorithm describes it')} ({column})"
+
+
+def domain_in_words(domain: Domain) -> str:
+    """Which values a parameter or a field may take; a unit is in its author's words."""
     match domain:
         case Integer(minimum, maximum, unit):
             return f"a whole number from {minimum:,} to {maximum:,}" + (f" ({unit})" if unit else "")
@@ -110,13 +121,15 @@ def _domain(domain: Domain) -> str:
             return "yes or no"
 
 
-def _value(value: Value) -> str:
+def value_in_words(value: Value) -> str:
+    """A value of a parameter."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:,}" if isinstance(value, int) else value
 
 
-def _bits(bits: float) -> str:
+def bits_in_words(bits: float) -> str:
+    """How much can be told, in bits, and where they are many also in KiB."""
     size = f"{bits:,.1f} bits" if bits < 100 else f"{bits:,.0f} bits"
     return size if bits < 8192 else f"{size} ({bits / 8192:,.1f} KiB)"
 
