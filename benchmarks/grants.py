@@ -3,8 +3,9 @@
 Side by side in one run, at the user cloud's own code in one process. A request comes as bytes and is authorized against
 an owner log with a thousand entries: it is decoded, four signatures are verified, the meet of the scopes is taken, what
 is left is counted, and the debit is made (what makes it durable and witnessed is timed by ``state``). Then the same
-rows are read from the same segments, decrypted and parsed: by their owner, and under a grant that rounds places and
-times, cuts out two areas, and leaves out what the owner withholds.
+rows are read from the same segments, decrypted and parsed: by their owner; under a grant that rounds places to 730 m
+and times to 15 minutes, cuts to an area, and leaves out a time and an area that the owner withholds; and under one that
+rounds to 46 m and a minute.
 """
 
 from __future__ import annotations

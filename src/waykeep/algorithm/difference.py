@@ -73,8 +73,8 @@ def difference(before: Bundle, after: Bundle) -> Difference:
     )
 
 
-def tell(found: Difference) -> str:
-    """A page of plain text: what is wider, what changed, and of the source's difference the first `MAX_SHOWN` lines."""
+def tell(found: Difference, *, shown: int = MAX_SHOWN) -> str:
+    """A page of plain text: what is wider, what changed, and of the source's difference the first ``shown`` lines."""
     if found.before.digest == found.after.digest:
         return f"Nothing changed: both are {found.after.digest}, the same to the last byte.\n"
     parts = {
@@ -93,7 +93,7 @@ def tell(found: Difference) -> str:
             lines += ["", heading, *(row for line in part for row in _wrapped(line))]
     if any(parts.values()) and (same := [heading for heading, part in parts.items() if not part]):
         lines += ["", "The same as before", *(f"  {heading}" for heading in same)]
-    return "\n".join([*lines, "", "Its source", *_source(found)]) + "\n"
+    return "\n".join([*lines, "", "Its source", *_source(found, shown)]) + "\n"
 
 
 def _editions(found: Difference) -> Iterator[str]:
@@ -134,7 +134,7 @@ def _nothing_but(found: Difference) -> str:
     return "Nothing changed but its name or version, or how its manifest is written: it reads, does and tells the same."
 
 
-def _source(found: Difference) -> Iterator[str]:
+def _source(found: Difference, shown: int) -> Iterator[str]:
     if not found.source:
         yield "  The same as before."
         return
@@ -143,12 +143,13 @@ def _source(found: Difference) -> Iterator[str]:
     yield "  - stands before a line as it was, + as it is now, > continues the line above. \\u.... and \\x.. stand for"
     yield "  a character that is not plain ASCII, and \\\\ for one backslash."
     yield ""
-    yield from (f"  {line}" for line in found.source[:MAX_SHOWN])
-    more = len(found.source) - MAX_SHOWN
+    yield from (f"  {line}" for line in found.source[:shown])
+    more = len(found.source) - shown
     if more > 0:
         yield ""
         yield f"  {more:,} more {'line is' if more == 1 else 'lines are'} not shown."
-    if more > 0 or any(NOT_SHOWN in line for line in found.source if line.startswith(HEADING)):
+        yield "  To see them say 'waykeep algo diff', with both digests."
+    if any(NOT_SHOWN in line for line in found.source if line.startswith(HEADING)):
         yield "  To see all of it, get both bundles from your host (GET /v1/bundles/ and the digest), unpack each with"
         yield "  tar into a folder of its own, and say: diff -ruN before now | cat -v"
 

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from waykeep.algorithm.describe import describe
 from waykeep.authority.permissions import (
     AlgorithmRevoked,
     EverythingRevoked,
@@ -19,14 +18,14 @@ from waykeep.authority.permissions import (
     LinkRevoked,
     Withdrawn,
 )
-from waykeep.cli import holders, output, paths
+from waykeep.cli import consent, holders, output, paths
 from waykeep.cli.options import Owner
 from waykeep.cli.terms import Terms
 from waykeep.device import granting, revoking, scoping, telling, tickets
 from waykeep.device.account import Account
 from waykeep.device.revoking import Taking
 from waykeep.errors import DeviceError
-from waykeep.formats import bundle as bundles
+from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import parse_digest, parse_public_key
 
 app = App(name="grant", help="Grants: somebody else may run an algorithm on your data, or see some of it.")
@@ -69,10 +68,10 @@ def give(
     Example: waykeep grant give sha256:… --holder … --recipient age1… --runs 4 --until 2027-01-01 --precision 500
     """
     with owner.account() as device:
-        found = bundles.load(device.host.bundle(parse_digest(digest)))
+        found = consent.fetch(device, parse_digest(digest))
         to = _to(holder, recipient, runs, purpose, bits, deadline)
         grant = granting.propose_grant(found, parse_digest(digest), to, terms.plain(), set_ or [], store)
-        _give(device, grant, describe(found), ticket_file, owner, again=again, yes=yes)
+        _give(device, grant, found, ticket_file, owner, again=again, yes=yes)
 
 
 @app.command
@@ -99,7 +98,7 @@ def share(
     with owner.account() as device:
         to = _to(holder, recipient, runs, purpose, bits, deadline)
         grant = granting.propose_read(to, terms.plain(), dict(map(granting.columns_of, streams)), rows)
-        _give(device, grant, "", ticket_file, owner, again=again, yes=yes)
+        _give(device, grant, None, ticket_file, owner, again=again, yes=yes)
 
 
 def _to(holder: str, recipient: str, runs: int, purpose: str, bits: int | None, deadline: str) -> granting.To:
@@ -108,11 +107,17 @@ def _to(holder: str, recipient: str, runs: int, purpose: str, bits: int | None, 
 
 
 def _give(
-    device: Account, grant: Granted, described: str, ticket_file: Path | None, owner: Owner, *, again: bool, yes: bool
+    device: Account,
+    grant: Granted,
+    found: Bundle | None,
+    ticket_file: Path | None,
+    owner: Owner,
+    *,
+    again: bool,
+    yes: bool,
 ) -> None:
-    told = f"{described}\nWhat you would agree to\n{telling.consent(grant)}"
-    if not (yes or owner.json) and not output.agreed(told, f"Grant it to this key, {grant.runs} times?"):
-        raise DeviceError("not-agreed", "you did not agree; nothing was changed")
+    question = f"Grant it to this key, {grant.runs} times?"
+    consent.agree(consent.told(device, found, grant), question, yes=yes or owner.json)
     with paths.opened(ticket_file) as keep:
         number = granting.give(device, grant, again=again)
         keep(tickets.write(granting.ticket(device, number)))

@@ -24,7 +24,10 @@ _VERBS = {
     "import": ("waykeep.cli.owners:import_", "Read recordings into the outbox of this device."),
     "upload": ("waykeep.cli.owners:upload", "Encrypt what waits, upload it, have your user cloud accept it."),
     "status": ("waykeep.cli.owners:status", "What your user cloud holds, and what waits on this device."),
-    "approve": ("waykeep.cli.owners:approve", "Allow one algorithm, by its digest, to read what it asks for."),
+    "approve": (
+        "waykeep.cli.approving:approve",
+        "Allow one algorithm, by digest or QR code, to run on your data.",
+    ),
     "run": ("waykeep.cli.owners:run", "Run an approved algorithm on your data."),
     "audit": ("waykeep.cli.owners:audit", "Who was allowed what, and what happened, in plain words."),
     "grant": ("waykeep.cli.grants:app", "Grants: somebody else may run an algorithm on your data."),

@@ -10,15 +10,13 @@ from typing import Annotated
 import msgspec
 from cyclopts import Parameter
 
-from waykeep.algorithm.describe import describe
 from waykeep.attestation import insecure
 from waykeep.channel.trust import Trust
 from waykeep.cli import output, paths, rows
 from waykeep.cli.options import InsecureRoot, Owner, SharedUid, private_umask
-from waykeep.cli.terms import Terms
 from waykeep.device import account, scoping, telling, verifying
 from waykeep.device import audit as audits
-from waykeep.device.approvals import parameters_of, propose
+from waykeep.device.approvals import parameters_of
 from waykeep.device.importers import Imported, emission
 from waykeep.device.owner import Paper
 from waykeep.device.profile import Profile
@@ -135,35 +133,6 @@ def status(*, owner: Owner = Owner()) -> None:
     output.console.print(shown)
     output.console.print(f"{found.approvals} approvals, {found.runs} runs")
     output.missing(found.epochs_missing)
-
-
-def approve(
-    digest: str,
-    *,
-    terms: Terms = Terms(),
-    store: Annotated[str, Parameter(help="Keep results as this derived stream, such as 'trips'.")] = "",
-    set_: Annotated[
-        list[str] | None, Parameter(name="--set", help="Allow NAME=VALUE (repeat for more values).")
-    ] = None,
-    yes: Annotated[bool, Parameter(help="Do not show the algorithm and ask first.")] = False,
-    owner: Owner = Owner(),
-) -> None:
-    """Allow your own devices to run one algorithm, by its digest, on what it asks for within your terms.
-
-    At a terminal it first says in plain words what the algorithm is, and asks.
-    """
-    with owner.account() as device:
-        found = bundles.load(device.host.bundle(parse_digest(digest)))
-        approval = propose(found, parse_digest(digest), terms.plain(), set_ or [], store)
-        told = f"{describe(found)}\nWhat you would agree to\n{telling.consent(approval)}"
-        if not (yes or owner.json) and not output.agreed(told, "Approve it?"):
-            raise DeviceError("not-approved", "you did not approve it; nothing was changed")
-        number = device.approve(approval)
-    if owner.json:
-        output.show_json({"number": number, "approval": approval})
-        return
-    output.console.print(f"Approved {approval.name}, as entry {number} of your log.", markup=False)
-    output.console.print(telling.consent(approval), markup=False, soft_wrap=True)
 
 
 def run(

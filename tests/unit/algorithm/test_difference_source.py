@@ -119,7 +119,7 @@ def test_at_most_so_many_lines_are_shown_and_the_rest_is_counted() -> None:
     found, page = told(4_500)
     assert len(found.source) == 4_502
     assert page.count("\n  +x") == MAX_SHOWN - 2
-    assert "  2,502 more lines are not shown.\n  To see all of it, get both bundles" in page
+    assert "  2,502 more lines are not shown.\n  To see them say 'waykeep algo diff'" in page
 
 
 def test_all_files_are_named_before_any_line_is_shown() -> None:
