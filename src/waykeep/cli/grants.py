@@ -23,6 +23,7 @@ from waykeep.cli.options import Owner
 from waykeep.cli.terms import Terms
 from waykeep.device import granting, revoking, scoping, telling, tickets
 from waykeep.device.account import Account
+from waykeep.device.making import now_ms
 from waykeep.device.revoking import Taking
 from waykeep.errors import DeviceError
 from waykeep.formats.bundle import Bundle
@@ -163,7 +164,7 @@ def list_(*, owner: Owner = Owner()) -> None:
         grant, left = line.grant, ("?", "?")
         if line.used is not None and line.used_bits is not None:
             left = (f"{grant.runs - line.used} of {grant.runs}", f"{grant.bits - line.used_bits:,}")
-        until = "" if grant.scope.until_ms is None else telling.day(grant.scope.until_ms)
+        until = "" if grant.scope.until_ms is None else telling.left(grant.scope.until_ms, now_ms())
         what = f"{grant.name}, {grant.purpose}" if grant.purpose != grant.name else grant.name
         shown.add_row(
             str(line.number),

@@ -126,6 +126,9 @@ def use(
             sys.stdout.flush()
             keep(got.envelope)
 
+        if not json:
+            after = telling.duration(found.grant.deadline_ms)
+            output.errors.print(f"The answer comes {after} after the run began, whatever comes of it.")
         holder.use(
             paths.expanded(file),
             found,

@@ -98,6 +98,14 @@ def day(ms: int) -> str:
     return text.removesuffix(" 00:00")
 
 
+def left(until_ms: int, now_ms: int) -> str:
+    """A day, and how far away it is."""
+    hours = (until_ms - now_ms) // _HOUR
+    if hours < 0:
+        return f"{day(until_ms)}, over"
+    return f"{day(until_ms)}, {_count(hours // 24, 'day') if hours >= 48 else _count(hours, 'hour')} left"
+
+
 def minute(ms: int) -> str:
     return f"{datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC):%Y-%m-%d %H:%M}"
 

@@ -26,7 +26,7 @@ from waykeep.authority import controls, dsse, journal, ownerlog
 from waykeep.authority.journal import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import FOREVER, Ended, Named, OwnerState
-from waykeep.authority.permissions import Withdrawn
+from waykeep.authority.permissions import Lifted, Withdrawn, Withheld
 from waykeep.authority.records import Detail, SegmentsAccepted
 from waykeep.authority.statements import (
     ROTATION_TYPE,
@@ -534,3 +534,16 @@ def test_whatever_a_thief_does_a_rotation_leaves_what_was_in_force_before(
     assert state.entries[: theft - 1] == honest.entries
     assert FOREVER not in {life.until for life in state.state_keys.values()}
     assert state.holds(Head(theft - 1, honest.head.digest))
+
+
+def test_what_was_withheld_stays_so_after_a_rotation_also_what_it_makes_void() -> None:
+    """Whoever wants it back lifts it; nothing is given because a paper was used."""
+    owner = an_owner("withholding")
+    kept = owner.add(Withheld(1, 2, None, ""), owner.device).head.number
+    lifted = owner.add(Withheld(3, 4, None, ""), owner.device).head.number
+    theft = owner.add(Lifted(lifted), owner.device).head.number
+    void = owner.add(Withheld(5, 6, None, ""), owner.device).head.number
+    owner.rotate(theft)
+    assert set(owner.state.withheld) == {kept, lifted, void}
+    owner.add(Lifted(void))
+    assert set(owner.state.withheld) == {kept, lifted}
