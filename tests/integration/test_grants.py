@@ -28,11 +28,12 @@ from waykeep.device.importers import emission
 from waykeep.device.scoping import Terms
 from waykeep.device.usage import LOOK, OWN, usage
 from waykeep.errors import AuthorityError, DeviceError, WaykeepError
-from waykeep.formats import grid
+from waykeep.formats import grid, streams
 from waykeep.formats.messages import SpendResult
 from waykeep.formats.wire import decode_json
 
 DAY_MS = 86_400_000
+EVER = (streams.MIN_TS_MS, streams.MAX_TS_MS)
 RECORDINGS = Path(__file__).parents[1] / "vectors" / "emission"
 
 
@@ -220,6 +221,26 @@ def test_a_trip_is_withheld_by_a_minute_of_it(stage: Watched, witness: Witness) 
 def test_withholding_empty() -> None:
     with refused("withholding-empty", "device"):
         revoking.withholding(None, None, None, "everything")
+
+
+# -- storing back ------------------------------------------------------------------------------------------------------
+
+
+def test_a_result_is_kept_in_the_owners_vault_if_grant_and_links_say_so(stage: Watched, witness: Witness) -> None:
+    person, study, device = owner(stage, witness, "gil")
+    second = Holder(person, "second")
+    with device:
+        number = study.granted(device, runs=3, store_as="derived/counted")
+        passed_on(study, second, number, Scope(stores=False))
+        with refused("stream-empty", "vault"):
+            device.rows("derived/counted", *EVER)
+        second.use(number)
+        with refused("stream-empty", "vault"):
+            device.rows("derived/counted", *EVER)
+        study.use(number)
+        assert device.rows("derived/counted", *EVER).to_pylist() == [{"rows": ROWS}]
+        kept = [detail.stored for detail in person.details() if isinstance(detail, Spent)]
+        assert [line is not None for line in kept] == [False, True]
 
 
 # -- deadlines and lengths ---------------------------------------------------------------------------------------------

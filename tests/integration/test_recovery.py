@@ -226,6 +226,10 @@ def test_a_witness_that_is_made_void_is_told_as_well(owner: Person, witness: Wit
             assert log.witness is not None and log.witness.key == witness.key
             held = client.read().held
             assert log.holds(held.owner) and held.owner.number >= log.rotated and held.state_keys == ()
+            assert witnesses.rotate_void(device, log) == (), "told once, it counts as told where this is repeated"
+            other.stop()
+            assert witnesses.rotate_void(device, log) == (other.url,)
+            other.start()
 
 
 def test_a_void_witness_that_is_down_is_named(owner: Person, witness: Witness, stage: Watched) -> None:
