@@ -17,8 +17,9 @@ from tests.support.witness import Witness, running_witness
 from waykeep.authority.asking import Spend
 from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.records import Debited, Spent
+from waykeep.authority.scopes import Scope
 from waykeep.channel.client import AttestedClient
-from waykeep.device import identity, revoking, witnesses
+from waykeep.device import identity, revoking, tickets, witnesses
 from waykeep.device.account import Account, now_ms
 from waykeep.device.hostclient import HostClient
 from waykeep.errors import WaykeepError
@@ -124,15 +125,21 @@ def _repeat(holder: Holder, number: int, request_id: str) -> list[dict[str, obje
     return list(found.rows)  # type: ignore[arg-type]
 
 
-def _sent(holder: Holder, asked: Spend) -> GrantedRows:
+def _sent(holder: Holder, asked: Spend | bytes, introductions: tuple[str, ...] = ()) -> GrantedRows:
     """What comes of a request as it is."""
+    said = asked if isinstance(asked, bytes) else encode_json(asked)
     person, signer = holder.person, holder.key.signer
     host = HostClient(person.stage.host_url, person.owner, signer)
     try:
         with AttestedClient(
-            host.cloud(), workload="user-cloud", binding=person.owner, trust=person.trust, clock=now_ms, signer=signer
+            host.cloud(introductions),
+            workload="user-cloud",
+            binding=person.owner,
+            trust=person.trust,
+            clock=now_ms,
+            signer=signer,
         ) as cloud:
-            body = cloud.request("POST", "/v1/spends", encode_json(asked))
+            body = cloud.request("POST", "/v1/spends", said)
     finally:
         host.close()
     sealed = decode_json(body, SpendResult, limit=MIB, what="an answer").sealed
@@ -219,6 +226,26 @@ def test_another_algorithm_or_parameter_than_granted(stage: Watched, witness: Wi
             holder.use(holder.granted(device), rounds=1)
         with refused("request-signature", "authority"):
             _repeat(holder, 1, "A" * 22)
+
+
+def test_a_chain_of_a_thousand_links_and_fields_that_nobody_knows(stage: Watched, witness: Witness) -> None:
+    person, holder, device = owner(stage, witness, "ian")
+    with device:
+        number = holder.granted(device)
+        other = Holder(person, "other")
+        made = tickets.pass_on(
+            holder.tickets[number], holder.key.signer, other.key.signer.public, other.key.recipient, Scope()
+        )
+        other.tickets[number] = tickets.open_(made)
+        asked = Spend("A" * 22, number, holder.bundle.digest, {"rounds": 0}, links=made.links * 1000)
+        with refused("chain-too-long", "authority"):
+            _sent(other, asked, made.introductions)
+        unknown = encode_json({**msgspec.to_builtins(Spend("A" * 22, number, None, {})), "speed": 1})
+        deeper = encode_json({**msgspec.to_builtins(Spend("A" * 22, number, None, {})), "ask": {"speed": 1}})
+        for body in (unknown, deeper):
+            with refused("malformed", "format"):
+                _sent(other, body, made.introductions)
+        assert other.use(number).rows == [{"rows": ROWS}]
 
 
 def test_without_a_witness_nothing_is_done_for_others_unless_the_owner_accepts(stage: Watched) -> None:
