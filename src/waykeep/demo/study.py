@@ -6,6 +6,8 @@ import shutil
 import time
 from pathlib import Path
 
+import pyarrow as pa
+
 from waykeep.attestation.evidence import USER_CLOUD
 from waykeep.authority.asking import Ask
 from waykeep.channel.client import AttestedClient
@@ -13,7 +15,7 @@ from waykeep.demo.gather import Play
 from waykeep.demo.people import Person
 from waykeep.demo.refusals import attempt
 from waykeep.demo.stage import Stage
-from waykeep.device import granting, holder, tickets, witnesses
+from waykeep.device import granting, holder, revoking, tickets, witnesses
 from waykeep.device.account import now_ms
 from waykeep.device.approvals import parameters_of
 from waykeep.device.connecting import suspend
@@ -22,12 +24,14 @@ from waykeep.device.hostclient import HostClient
 from waykeep.device.reaching import reach
 from waykeep.device.scoping import Terms
 from waykeep.errors import DeviceError
+from waykeep.formats import streams
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.messages import Address
 
 ROOMS = ("owner-log", "journal", "snapshots", "sealed")
 RUNS = 2
-DEADLINE_MS = 2000
+DEADLINE_MS, LOOK_MS = 2000, 300
+SHARED = "filtered-location"
 ENDED_S = 20.0
 
 
@@ -50,6 +54,7 @@ class Study:
         shutil.copytree(self._home, self._old)
         self._wake(number, address)
         self._rewind(number)
+        self._share()
 
     def _grant(self) -> int:
         device, token = self._person.device, self._stage.start_witness()
@@ -95,7 +100,8 @@ class Study:
         took = (time.perf_counter() - watch) * 1000
         detail = (
             f"The study asks; {self._person.name}'s phone is off. Woken in {self._show.wake_ms:.0f} ms, it records the "
-            f"run, has it witnessed, and only then computes: {rows} rows, for the study's key alone."
+            f"run, has it witnessed, and only then computes: {rows} rows, for the study's key alone, at the deadline of "
+            f"{DEADLINE_MS // 1000} s that the grant names: so nobody can tell how long it took, or whether it failed."
         )
         self._show.step(10, "user cloud, witness", True, "wakes and serves the study", detail, took)
 
@@ -121,6 +127,38 @@ class Study:
         took = (time.perf_counter() - watch) * 1000
         detail = f"With the records that were missing it goes on, and serves the study's second run: {rows} rows."
         self._show.step(11, "user cloud, witness", True, "survives a host that rewinds", detail, took)
+
+    def _share(self) -> None:
+        """A friend sees where somebody was, about; and one trip is nobody's business."""
+        device, watch = self._person.device, time.perf_counter()
+        file, (stream, columns) = self._file.with_name("friend.key"), granting.columns_of(SHARED)
+        key = holder.make(file)
+        to = To(key.signer.public, key.recipient, 10, "so that you know where I was", deadline_ms=LOOK_MS)
+        terms = Terms(until="2100-01-01", precision="500", times="15m")
+        grant = granting.propose_read(to, terms, {stream: columns}, 10_000)
+        ticket = tickets.open_(granting.ticket(device, granting.give(device, grant)))
+
+        def look() -> pa.Table:
+            got = holder.use(file, ticket, device.profile.trust, now_ms, ask=Ask(), parameters={})
+            return got.tables[stream]
+
+        seen = look()
+        places = len({(row["lat_e7"], row["lon_e7"]) for row in seen.to_pylist()})
+        trip = revoking.trip_at(device, self._some_trip())
+        revoking.revoke(device, revoking.withholding(*trip, None, "this one is mine"))
+        hidden = seen.num_rows - look().num_rows
+        detail = (
+            f"A friend sees {seen.num_rows} rows in {places} cells of 730 m and steps of 15 minutes, no algorithm. "
+            f"{self._person.name} takes one trip out of everything: {hidden} rows are gone from the next look."
+        )
+        took = (time.perf_counter() - watch) * 1000
+        self._show.step(12, "device, user cloud", True, "shares with a friend, and withholds a trip", detail, took)
+
+    def _some_trip(self) -> int:
+        """A minute in the middle of a trip, by the results that were kept."""
+        trips, _ = self._person.device.read(revoking.TRIPS, streams.MIN_TS_MS, streams.MAX_TS_MS)
+        row = trips.slice(0, 1).to_pylist()[0]
+        return int(row["start_ms"] + row["end_ms"]) // 2
 
     def _ask(self, number: int) -> int:
         device = self._person.device
