@@ -100,8 +100,8 @@ class Study:
         took = (time.perf_counter() - watch) * 1000
         detail = (
             f"The study asks; {self._person.name}'s phone is off. Woken in {self._show.wake_ms:.0f} ms, it records the "
-            f"run, has it witnessed, and only then computes: {rows} rows, for the study's key alone, at the deadline of "
-            f"{DEADLINE_MS // 1000} s that the grant names: so nobody can tell how long it took, or whether it failed."
+            f"run, has it witnessed, and only then computes: {rows} rows, for the study's key alone, at the grant's "
+            f"deadline of {DEADLINE_MS // 1000} s: so nobody can tell how long it took, or whether it failed."
         )
         self._show.step(10, "user cloud, witness", True, "wakes and serves the study", detail, took)
 
