@@ -399,6 +399,10 @@ def test_who_used_my_data_by_algorithm_holder_and_stream(stage: Watched, witness
     assert told[0]["rows_read"] == 3 * ROWS and len(told[0]["receipts"]) == 3
 
 
+def stages_options() -> tuple[str, ...]:
+    return () if stages.ROOT else ("--shared-uid",)
+
+
 # -- the command line --------------------------------------------------------------------------------------------------
 
 
@@ -428,10 +432,13 @@ def test_sharing_narrowing_withholding_as_people_do(stage: Watched, witness: Wit
     assert "places to about 2.9 km" in told and "1 runs, shared with you" in told
     rows = tmp_path / "rows.parquet"
     use = ("grant", "use", str(theirs), "--file", str(other.file), f"--trust-insecure-root={stage.root}")
-    seen = json.loads(waykeep(*use, *(("--shared-uid",) if not stages.ROOT else ()), "-o", str(rows), "--json").stdout)
+    seen = json.loads(waykeep(*use, *stages_options(), "-o", str(rows), "--json").stdout)
     assert len(seen["tables"]["location"]) == ROWS and rows.read_bytes()[:4] == b"PAR1"
+    one = ("--stream", "location:ts_ms", "--from", "2016-06-20")
+    few = waykeep("grant", "use", str(mine), "--file", str(friend.file), *use[-1:], *stages_options(), *one).stderr
+    assert "time-not-allowed" not in few and "The answer comes 400 ms after the run began" in few
     until = waykeep("grant", "list", *own).stdout
-    assert "999 of 1000" in until and "2090-01-01" in until
+    assert "998 of 1000" in until and "2090-01-01" in until
     words = ("--from=2016-06-20", "--to=2016-06-20T08:00", "--words=the night")
     assert "Withheld, as entry" in waykeep("grant", "withhold", *words, *own).stdout
     assert "“the night”, from 2016-06-20 00:00" in waykeep("grant", "list", *own).stdout

@@ -100,6 +100,9 @@ def use(
     shared_uid: SharedUid = False,
     from_: Annotated[str, Parameter(name="--from", help="First day of data (YYYY-MM-DD, UTC).")] = "",
     to: Annotated[str, Parameter(help="Day after the last (YYYY-MM-DD, UTC).")] = "",
+    stream: Annotated[
+        list[str] | None, Parameter(help="Of a look only these, such as location:ts_ms,lat_e7,lon_e7 (repeat).")
+    ] = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", help="Parameter NAME=VALUE.")] = None,
     review: Annotated[list[Path] | None, Parameter(help="A reviewer's statement, where one is asked for.")] = None,
     host: Annotated[str, Parameter(help="Another address of the owner's host.")] = "",
@@ -134,7 +137,11 @@ def use(
             found,
             trust,
             now_ms,
-            ask=Ask(from_ms=scoping.day_ms(from_) if from_ else None, to_ms=scoping.day_ms(to) if to else None),
+            ask=Ask(
+                streams=dict(map(granting.columns_of, stream)) if stream else None,
+                from_ms=scoping.day_ms(from_) if from_ else None,
+                to_ms=scoping.day_ms(to) if to else None,
+            ),
             parameters={} if bundle is None else parameters_of(bundle, set_ or []),
             reviews=tuple(paths.read_text(path) for path in review or ()),
             host_url=host_url,
