@@ -46,8 +46,8 @@ def approve(
 
     Example: waykeep approve --qr poster.png
     """
-    asked = _proposal(digest, qr_, uri)
     with owner.account() as device, paths.opened(ticket_file) as keep:
+        asked = _proposal(digest, qr_, uri)
         found = consent.fetch(device, asked.digest, asked.host)
         allowed = _allowed(found, asked, terms.plain(), set_ or list(asked.settings), store or asked.store)
         text, elsewhere = consent.told(device, found, allowed), bool(qr_ or uri)
