@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.support import algorithms, stages
@@ -17,6 +18,7 @@ from tests.support.people import SOME_DAY_MS, Person, refused
 from tests.support.program import waykeep
 from tests.support.stages import Watched
 from tests.support.witness import Witness, running_witness
+from waykeep.authority.areas import Area
 from waykeep.authority.asking import Ask
 from waykeep.authority.permissions import HolderRevoked, Lifted, LinkRevoked, Withdrawn, Withheld
 from waykeep.authority.records import Debited, Spent
@@ -27,7 +29,7 @@ from waykeep.device.granting import To
 from waykeep.device.importers import emission
 from waykeep.device.scoping import Terms
 from waykeep.device.usage import LOOK, OWN, usage
-from waykeep.errors import AuthorityError, DeviceError, WaykeepError
+from waykeep.errors import AuthorityError, DeviceError, FormatError, WaykeepError
 from waykeep.formats import grid, streams
 from waykeep.formats.messages import SpendResult
 from waykeep.formats.wire import decode_json
@@ -366,6 +368,26 @@ def test_what_is_withheld_while_a_run_is_under_way_is_not_given(stage: Watched, 
         assert ended == "request-outdated"
 
 
+def test_an_entry_that_nobody_could_read_does_not_wait_on_the_device(stage: Watched, witness: Witness) -> None:
+    """It would stand in the way of every entry after it."""
+    _, friend, device = owner(stage, witness, "mia")
+    with device:
+        number = shared(friend, device)
+        grant, before = device.log().grants[number], device.log().head
+        wide = tuple(
+            Area(cells=tuple(f"{n:015x}" for n in range(first, first + 900))) for first in (0, 1000, 2000, 3000)
+        )
+        large = msgspec.structs.replace(grant.scope, areas=wide)
+        for body in (
+            msgspec.structs.replace(grant, deadline_ms=10**9),
+            msgspec.structs.replace(grant, purpose="x" * 300),
+            msgspec.structs.replace(grant, scope=large),
+        ):
+            with pytest.raises(FormatError):
+                device.owner_log.append(body)
+        assert device.log().head == before and not device.owner_log._pending.items()
+
+
 # -- who used my data --------------------------------------------------------------------------------------------------
 
 
@@ -451,6 +473,8 @@ def test_sharing_narrowing_withholding_as_people_do(stage: Watched, witness: Wit
         (("revoke", "7", "--all"), "revoke-what"),
         (("revoke", "--link", "7", keys[0]), "link-malformed"),
         (("withhold",), "withholding-empty"),
+        (("share", "location", *to, "--until=2090-01-01", "--rows=0"), "rows-malformed"),
+        (("share", "location", *to, "--until=2090-01-01", "--deadline=11m"), "deadline-malformed"),
         (("withhold", "--from=2016-06-20T25:00"), "date-malformed"),
         (("withhold", "--from=2016-06-21", "--to=2016-06-20"), "window-empty"),
         (("lift", "1"), "log-unknown"),

@@ -10,12 +10,14 @@ from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import (
     KEY_LIST_TYPE,
+    OWNER_ENTRY_TYPE,
     AuthorityRotated,
     Body,
     DeviceAdded,
     EpochOpened,
     KeyList,
     KeyRevoked,
+    OwnerEntry,
     RecipientsNamed,
     WitnessNamed,
     WitnessWaived,
@@ -29,8 +31,9 @@ from waykeep.device.pending import Pending, Waiting
 from waykeep.device.witnessing import OwnerWitness
 from waykeep.errors import AuthorityError, DeviceError, HostError, WaykeepError
 from waykeep.formats import agefile, entries
-from waykeep.formats.ids import numbered
-from waykeep.formats.wire import encode_json
+from waykeep.formats.ids import numbered, sha256
+from waykeep.formats.messages import Head
+from waykeep.formats.wire import decode_json, encode_json
 
 ATTEMPTS = 8
 _BY_AUTHORITY = (
@@ -89,9 +92,10 @@ class OwnerLog:
         Raises:
             DeviceError: ``entry-pending`` when the host cannot be reached, ``entry-withheld`` when it does not take the
                 entry, ``device-revoked``, ``owner-log-contended``, ``authority-missing``.
-            AuthorityError: When the log refuses the entry, by its rules; then it is not kept.
+            AuthorityError: When the log refuses the entry, by its rules; then it is not kept. FormatError: As
+                `_require_readable`.
         """
-        self._signer(body)
+        self._require_readable(body)
         after = self._seen()
         path = self._pending.add(body, after)
         try:
@@ -112,6 +116,16 @@ class OwnerLog:
                 "owner-log-contended", "found an entry taken along by another command", hint="look with 'waykeep audit'"
             )
         return number
+
+    def _require_readable(self, body: Body) -> None:
+        """What nobody could read must not wait here: it would stand in the way of all that follows.
+
+        Raises: FormatError: ``too-large``, ``malformed``.
+        """
+        longest = Head(10**10 - 2, sha256(b""))
+        entry = owner.entry_after(self._keys.secrets.owner, longest, self._clock(), body, self._signer(body))
+        payload = dsse.peek(entry, OWNER_ENTRY_TYPE, limit=ownerlog.MAX_ENTRY).payload
+        decode_json(payload, OwnerEntry, what="an owner-log entry")
 
     def _settle(self, state: OwnerState, wanted: Path | None) -> tuple[OwnerState, int | None]:
         """Put what waits onto the log, oldest first; the log then, and the number of the ``wanted`` one."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from waykeep.authority.permissions import Granted
+from waykeep.authority.permissions import MAX_DEADLINE_MS, MAX_READ_ROWS, MIN_DEADLINE_MS, Granted
 from waykeep.device.account import Account
 from waykeep.device.approvals import allowed_of, inputs_of, require, store_as
 from waykeep.device.scoping import Terms, scope_of
@@ -17,7 +17,7 @@ from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import Digest, PublicKey
 from waykeep.formats.wire import encode_json
 
-MAX_RUNS = 100_000
+MAX_RUNS, MAX_BITS = 100_000, 10**12
 READ_DEADLINE_MS = 2_000
 START_MS = 5_000
 """What starting and appraising an algorithm's service may take, beside the run itself."""
@@ -58,7 +58,8 @@ def propose_grant(found: Bundle, digest: Digest, to: To, terms: Terms, settings:
     """The grant of a bundle as it asks.
 
     Raises:
-        DeviceError: ``bundle-changed``, ``runs-malformed``, ``until-missing``; as `approvals.propose`. FormatError.
+        DeviceError: ``bundle-changed``, ``runs-malformed``, ``deadline-malformed``, ``until-missing``; as
+            `approvals.propose`. FormatError.
     """
     require(found, digest)
     _check(to, terms)
@@ -71,8 +72,8 @@ def propose_grant(found: Bundle, digest: Digest, to: To, terms: Terms, settings:
         purpose=to.purpose or name,
         scope=scope_of(terms, inputs_of(found), allowed_of(found, settings)),
         runs=to.runs,
-        bits=to.bits or to.runs * results.whole_bits(found.manifest),
-        deadline_ms=to.deadline_ms or START_MS + 1000 * found.manifest.limits.wall_s,
+        bits=to.bits or min(to.runs * results.whole_bits(found.manifest), MAX_BITS),
+        deadline_ms=to.deadline_ms or min(START_MS + 1000 * found.manifest.limits.wall_s, MAX_DEADLINE_MS),
         store_as=store_as(store),
     )
 
@@ -84,9 +85,12 @@ def propose_read(to: To, terms: Terms, inputs: Mapping[str, Sequence[str]], rows
         inputs: Per stream its columns. rows: At most so many, the newest.
 
     Raises:
-        DeviceError: ``runs-malformed``, ``until-missing``; FormatError: ``read-unbounded``; and as `scope_of`.
+        DeviceError: ``runs-malformed``, ``rows-malformed``, ``deadline-malformed``, ``until-missing``; FormatError:
+            ``read-unbounded``; and as `scope_of`.
     """
     _check(to, terms)
+    if not 1 <= rows <= MAX_READ_ROWS:
+        raise DeviceError("rows-malformed", f"found a number of rows that is not from 1 to {MAX_READ_ROWS:,}")
     size = answers.of_read(inputs, rows)
     return Granted(
         holder=to.holder,
@@ -96,7 +100,7 @@ def propose_read(to: To, terms: Terms, inputs: Mapping[str, Sequence[str]], rows
         purpose=to.purpose or "to look at it",
         scope=scope_of(terms, inputs, {}),
         runs=to.runs,
-        bits=to.bits or to.runs * 8 * size,
+        bits=to.bits or min(to.runs * 8 * size, MAX_BITS),
         deadline_ms=to.deadline_ms or READ_DEADLINE_MS,
         rows=rows,
     )
@@ -126,6 +130,8 @@ def _check(to: To, terms: Terms) -> None:
     agefile.parse_recipient(to.recipient)
     if not 1 <= to.runs <= MAX_RUNS:
         raise DeviceError("runs-malformed", f"found a number of runs that is not from 1 to {MAX_RUNS}")
+    if to.deadline_ms is not None and not MIN_DEADLINE_MS <= to.deadline_ms <= MAX_DEADLINE_MS:
+        raise DeviceError("deadline-malformed", "found a deadline that is not from 100 ms to 10 minutes")
     if not terms.until:
         raise DeviceError("until-missing", "found no day on which the grant ends", hint="say it with --until")
 
