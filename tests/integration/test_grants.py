@@ -269,16 +269,21 @@ def test_every_answer_comes_at_the_deadline_and_in_one_length(
         none = study.granted(device, deadline_ms=2500, from_ms=WINDOW[0] - DAY_MS, to_ms=WINDOW[0])
         device.host.put_bundle(fails[0].digest, fails[1])
         failing = study.granted(device, deadline_ms=2500, algorithm=fails[0].digest)
-        study.use(whole)  # nothing waits for a first start
+        gotten = [study.use(whole)]  # nothing waits for a first start
         for number in (whole, none, failing):
             started = time.monotonic()
             if number == failing:
                 with refused("run-failed", "device"):
                     study.use(number)
             else:
-                study.use(number)
+                gotten.append(study.use(number))
             took.append(time.monotonic() - started)
     assert len(set(lengths)) == 1
+    told = [got.receipt for got in gotten]
+    assert all(receipt.rows_in == {} and receipt.epochs_missing == () for receipt in told)
+    whole_words, none_words = (msgspec.structs.asdict(receipt) for receipt in told[-2:])
+    varying = {"run_id", "approval", "from_ms", "to_ms", "result", "time_ms", "owner_head", "measurements"}
+    assert {name for name in whole_words if whole_words[name] != none_words[name]} <= varying, "no second answer"
     assert all(2.5 <= each < 4.5 for each in took), took
     assert [detail.failed for detail in person.details() if isinstance(detail, Spent)] == ["", "", "", "result-range"]
 

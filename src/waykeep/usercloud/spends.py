@@ -126,17 +126,13 @@ class Spender:
             return self._recorded(log, ready, _nothing("answer-too-large"))
 
     def _recorded(self, log: OwnerState, ready: _Ready, came: Made) -> bytes:
-        made, cloud = ready.debit.made, self._cloud
+        made, cloud, plan = ready.debit.made, self._cloud, ready.debit.plan
+        # A receipt is no second answer: how many rows were read is for the owner, and locked epochs are named whether
+        # or not they hold something.
+        missing = tuple(sorted(log.epochs.keys() - set(made.epochs)))
+        shown = msgspec.structs.replace(came, rows_in={}, epochs_missing=missing)
         said = done(
-            cloud,
-            log,
-            made.request_id,
-            made.algorithm,
-            made.parameters,
-            made.grant,
-            ready.debit.plan,
-            came,
-            ready.time_ms,
+            cloud, log, made.request_id, made.algorithm, made.parameters, made.grant, plan, shown, ready.time_ms
         )
         rows = GrantedRows(made.request_id, came.rows, came.tables, said.envelope, said.salt, bool(came.failed))
         padded = answers.pad(msgspec.msgpack.encode(rows), ready.size)
