@@ -98,10 +98,9 @@ def ordered(columns: dict[str, Told], schema: pa.Schema) -> pa.Table:
     lows = {name: int(values.min()) for name, values in numbers.items()}
     bits = {name: (int(values.max()) - lows[name]).bit_length() for name, values in numbers.items()}
     if sum(bits.values()) > _PACKED_BITS or any(not isinstance(c, Column) and not _plain(c) for c in columns.values()):
-        return table(columns, schema).take(pa.array(np.lexsort([numbers[name] for name in reversed(by)])))
-    packed = np.subtract(
-        numbers[by[0]], lows[by[0]], out=numbers[by[0]] if isinstance(columns[by[0]], Column) else None
-    )
+        order = pa.array(np.lexsort([numbers[name] for name in reversed(by)]))  # before `table` uses the numbers up
+        return table(columns, schema).take(order)
+    packed = np.subtract(numbers[by[0]], lows[by[0]], dtype=np.int64)  # a half of a place is kept in 32 bits
     for name in by[1:]:
         packed <<= bits[name]
         packed += numbers[name]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import h3
 import numpy as np
 import pyarrow as pa
@@ -114,6 +116,25 @@ def test_who_may_less_gets_no_row_more(
     again = coarse(wide, EVER, level=coarser, step_ms=longer)
     told = {row["speed_cm_s"]: row for row in again.to_pylist()}
     assert all(told[row["speed_cm_s"]] == row for row in narrow.to_pylist())
+
+
+NAMES = ("ts_ms", "lat_e7", "lon_e7", "speed_cm_s")
+
+
+@pytest.mark.parametrize("columns", [c for length in range(1, 5) for c in itertools.permutations(NAMES, length)])
+@pytest.mark.parametrize("step", [1, 1000])
+def test_columns_are_told_as_they_are_among_all(columns: tuple[str, ...], step: int) -> None:
+    """Rows are sorted by the columns given, packed into one number: of places all over the earth it is a long one."""
+    draw = np.random.default_rng(1)
+    low, high = (T0, -850_000_000, -1_790_000_000), (T0 + 10**8, 850_000_000, 1_790_000_000)
+    rows = table([tuple(map(int, row)) for row in draw.integers(low, high, (30, 3))])
+    for level in range(grid.MAX_LEVEL + 1):
+        found = coarsening.coarse(rows, "location", columns, ReadPlan({}, *EVER, level, step))
+        among_all = coarse(rows, EVER, level=level, step_ms=step).select(columns)
+        assert found.sort_by([(name, "ascending") for name in columns]) == among_all.sort_by(
+            [(name, "ascending") for name in columns]
+        )
+        assert found.schema == among_all.schema
 
 
 def test_the_order_of_rows_tells_nothing_that_was_rounded_away() -> None:

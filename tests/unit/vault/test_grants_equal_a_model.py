@@ -105,12 +105,14 @@ def rows_of(draw: random.Random) -> dict[str, list[dict[str, int]]]:
     }
 
 
-def table(rows: list[dict[str, int]]) -> pa.Table:
-    return pa.table({name: pa.array([row[name] for row in rows], pa.int64()) for name in rows[0]})
+def table(stream: str, rows: list[dict[str, int]]) -> pa.Table:
+    """In the types that the vault has them in."""
+    kinds = streams.schema(stream)
+    return pa.table({name: pa.array([row[name] for row in rows], kinds.field(name).type) for name in rows[0]})
 
 
 WORLD = rows_of(random.Random(7))
-TABLES = {stream: table(rows) for stream, rows in WORLD.items()}
+TABLES = {stream: table(stream, rows) for stream, rows in WORLD.items()}
 
 
 # -- the model ---------------------------------------------------------------------------------------------------------
