@@ -101,3 +101,15 @@ class WitnessError(WaykeepError):
     """The witness does not sign this."""
 
     family, exit_code = "witness", 20
+
+
+class PrivacyError(WaykeepError):
+    """Bounds, noise or a budget that is none."""
+
+    family, exit_code = "privacy", 21
+
+
+class AggregatorError(WaykeepError):
+    """The aggregator does not take this, or has nothing to release."""
+
+    family, exit_code = "aggregator", 22

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from waykeep.errors import (
+    AggregatorError,
     AlgorithmError,
     AttestationError,
     AuthorityError,
@@ -12,6 +13,7 @@ from waykeep.errors import (
     DeviceError,
     FormatError,
     HostError,
+    PrivacyError,
     SupervisorError,
     UserCloudError,
     VaultError,
@@ -36,6 +38,8 @@ _FAMILIES: dict[str, type[WaykeepError]] = {
         DeviceError,
         HostError,
         WitnessError,
+        PrivacyError,
+        AggregatorError,
     )
 }
 
