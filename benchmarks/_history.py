@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from waykeep.attestation.evidence import USER_CLOUD
-from waykeep.authority import journal, sealing
+from waykeep.authority import journalstate, sealing
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.records import SegmentEntry, SegmentsAccepted
 from waykeep.authority.sealing import SealedState
@@ -39,7 +39,7 @@ def long_history(stage: Stage, device: Account, records: int) -> None:
     device.owner_log.append(StateKeyNamed(key.public))
     log = device.log()
     reader = Reader(store, device.owner, secrets.logs)
-    state = reader.journal(journal.EMPTY, log)
+    state = reader.journal(journalstate.EMPTY, log)
     if state.head is not None or FIRST_MS < MIN_TS_MS:
         raise RuntimeError("an owner for a long history has none yet")
     written = Journal(store, device.owner, key, os.urandom)

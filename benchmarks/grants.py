@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from waykeep.attestation.appraisal import ReferenceValues
-from waykeep.authority import journal, ownerlog, segment, spending
+from waykeep.authority import journalstate, ownerlog, segment, spending
 from waykeep.authority.areas import Area
 from waykeep.authority.asking import Ask, Spend
 from waykeep.authority.keys import SigningKey
@@ -161,7 +161,7 @@ class _Owner:
         start = time.perf_counter()
         asked = decode_json(body, Spend, what="a spend request")
         wanted = Wanted({"location": COLUMNS}, asked.parameters, 100)
-        spending.debit(self.log, journal.EMPTY, asked, holder.public, wanted, FIRST_MS, (1,))
+        spending.debit(self.log, journalstate.EMPTY, asked, holder.public, wanted, FIRST_MS, (1,))
         return (time.perf_counter() - start) * 1000
 
     # -- reading -------------------------------------------------------------------------------------------------------

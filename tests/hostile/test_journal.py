@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW_MS, Owner, a_line, a_record, an_approval, an_owner, born, key, refused
 from waykeep.authority import dsse, journal
-from waykeep.authority.journal import EMPTY, JournalState
+from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.records import (
     HEAD_TYPE,

@@ -22,7 +22,7 @@ from tests.unit.builders import Owner, a_line, a_record, an_approval, an_owner, 
 from tests.unit.device.test_owner_chain import Host
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS
 from waykeep.authority import dsse, journal, ownerlog
-from waykeep.authority.journal import EMPTY
+from waykeep.authority.journalstate import EMPTY
 from waykeep.authority.records import JOURNAL_TYPE, JournalObject, SegmentsAccepted
 from waykeep.authority.statements import OWNER_ENTRY_TYPE, StateKeyNamed
 from waykeep.device import keystore

@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.builders import Owner, a_line, an_owner, born, key, refused
 from tests.unit.vault.snapshotting import Life, a_debit, same
-from waykeep.authority import journal
+from waykeep.authority import journalstate
 from waykeep.authority.records import SegmentsAccepted
 from waykeep.authority.statements import DeviceAdded, RecipientsNamed, StateKeyNamed, StateKeyRetired
 from waykeep.formats import agefile
@@ -53,7 +53,7 @@ def foreign(life: Life) -> None:
 def unbelieved(life: Life) -> None:
     """The snapshots that lie there are not believed, and nothing is lost by it."""
     found = life.reader()
-    assert snapshots.read(found, life.log) == journal.EMPTY
+    assert snapshots.read(found, life.log) == journalstate.EMPTY
     same(life.woken(), life.folded())
 
 
@@ -304,7 +304,7 @@ def test_a_chunk_withheld_and_its_records_exchanged_for_others(life: Life) -> No
     for number in range(20):
         life.store.delete(f"{life.home}/journal/{numbered(number)}.age")
     other = Journal(life.store, life.owner.id, life.owner.state_key, os.urandom)
-    state = journal.EMPTY
+    state = journalstate.EMPTY
     for number in range(20):
         state = other.append(state, life.log, SegmentsAccepted((a_line(f"other-{number}.age"),)))
     with refused("journal-forked"):

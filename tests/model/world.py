@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from tests.unit import builders
-from waykeep.authority import dsse, journal, keys, ownerlog, witnessing
-from waykeep.authority.journal import JournalState
+from waykeep.authority import dsse, journal, journalstate, keys, ownerlog, witnessing
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import Granted
@@ -276,7 +276,7 @@ def answered(world: World, log: OwnerState, nonce: bytes, envelope: bytes | None
 
 
 def fold_journal(log: OwnerState, records: Records) -> JournalState:
-    return journal.fold(journal.EMPTY, log, records)
+    return journal.fold(journalstate.EMPTY, log, records)
 
 
 def digest(text: str) -> Digest:

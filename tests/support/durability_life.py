@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from tests.support import algorithms, durability_runner
 from tests.support.stages import Watched
-from waykeep.authority import journal
-from waykeep.authority.journal import JournalState
+from waykeep.authority import journalstate
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.device import keystore
 from waykeep.device.importers import emission
@@ -242,7 +242,7 @@ class Life:
         inception = (self.home / "owner-log" / numbered(0)).read_bytes()
         first = Head(0, sha256(agefile.open_(inception, list(logs), limit=MIB, what="an inception")))
         log = reader.owner_log(None, first)
-        happened = reader.journal(journal.EMPTY, log)
+        happened = reader.journal(journalstate.EMPTY, log)
         epochs = {n: EpochKey(n, secrets[str(n)], e.recipient) for n, e in reader.epochs(log).items()}
         rows, recorded = dict[str, list[dict[str, Any]]](), Counter[str]()
         for stream in {line.stream for line in happened.segments.values()}:

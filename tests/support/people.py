@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from tests.support.stages import Watched
-from waykeep.authority import journal
-from waykeep.authority.journal import JournalState
+from waykeep.authority import journalstate
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import Detail, JournalObject
 from waykeep.channel.trust import Trust
@@ -95,7 +95,7 @@ class Person:
 
     def journal(self) -> JournalState:
         """The journal, folded from the store alone."""
-        return self._reader().journal(journal.EMPTY, self.log())
+        return self._reader().journal(journalstate.EMPTY, self.log())
 
     def details(self) -> list[Detail]:
         """What the journal's records tell, in order, from the store alone."""

@@ -139,7 +139,7 @@ def assert_nothing_left(stage: Watched, inodes: set[int]) -> None:
     until(lambda: inodes.isdisjoint(processes.listening()), "nothing listens", 5)
     assert list(stage.temporary.iterdir()) == []
     expected = {"devices", "host.log", "state", "store", "supervisor.log", "temporary"}
-    assert {path.name for path in stage.folder.iterdir()} - {"supervisor.sock"} == expected
+    assert {path.name for path in stage.folder.iterdir()} - {"supervisor.sock", "aggregator.log"} == expected
     assert {path.name for path in stage.state.iterdir()} <= NODE_STATE
     for path in stage.store.rglob("*"):
         if path.is_file():
@@ -148,8 +148,10 @@ def assert_nothing_left(stage: Watched, inodes: set[int]) -> None:
 
 def _assert_named(parts: tuple[str, ...]) -> None:
     """Every file of a store has the name of an object: none is a rest of writing one."""
-    if parts[0] == "bundles":
+    if parts[0] in ("bundles", "studies", "stopped"):
         assert len(parts) == 2 and parse_digest(f"sha256:{parts[1]}")
+    elif parts[0] == "members":
+        assert len(parts) == 3 and parse_digest(f"sha256:{parts[1]}") and parse_owner_id(parts[2])
     else:
         assert parts[0] == "owners" and len(parts) == 4
         assert parse_owner_id(parts[1]) and parse_object(parts[2], parts[3])

@@ -19,6 +19,7 @@ from waykeep.attestation import insecure
 from waykeep.attestation.appraisal import Policy, ReferenceValues
 from waykeep.attestation.claims import Claims
 from waykeep.attestation.evidence import (
+    AGGREGATOR,
     ALGORITHM,
     USER_CLOUD,
     WORKLOAD_TYPE,
@@ -29,7 +30,7 @@ from waykeep.attestation.evidence import (
 )
 from waykeep.authority import controls, dsse, journal, keys, ownerlog
 from waykeep.authority import segment as sealing
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import Approved, Granted
@@ -64,6 +65,7 @@ from waykeep.vault.segments import EpochKey
 NOW_MS = 1_466_380_800_000
 """2016-06-20 UTC: the clock of every test here."""
 SUPERVISOR, CLOUD_CODE, ALGORITHM_CODE = "measured-supervisor", "measured-cloud", "measured-algorithm"
+AGGREGATOR_CODE = "measured-aggregator"
 ISOLATION = ("not-dumpable", "own-uid")
 SANDBOX = ("landlock", "seccomp")
 NODE_SECRET, NODE_RECIPIENT = agefile.generate()
@@ -416,9 +418,10 @@ class Installation:
             max_age_ms=60_000,
             max_skew_ms=5_000,
             isolation=ISOLATION,
-            sandbox={USER_CLOUD: (), ALGORITHM: SANDBOX},
+            sandbox={USER_CLOUD: (), AGGREGATOR: (), ALGORITHM: SANDBOX},
         )
-        references = ReferenceValues((SUPERVISOR,), {USER_CLOUD: (CLOUD_CODE,), ALGORITHM: (ALGORITHM_CODE,)})
+        code = {USER_CLOUD: (CLOUD_CODE,), ALGORITHM: (ALGORITHM_CODE,), AGGREGATOR: (AGGREGATOR_CODE,)}
+        references = ReferenceValues((SUPERVISOR,), code)
         return Trust({insecure.PLATFORM: self.root.public}, references, msgspec.structs.replace(policy, **changes))
 
 

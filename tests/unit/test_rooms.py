@@ -18,26 +18,29 @@ PACKAGE = Path(waykeep.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES = 300
 
-PURE = {"errors", "formats", "authority", "attestation"}
-LOWER = {"errors", "formats", "authority"}
+PURE = {"errors", "formats", "privacy", "authority", "attestation"}
+LOWER = {"errors", "formats", "privacy", "authority"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "formats": {"errors"},
-    "authority": {"errors", "formats"},
+    "privacy": {"errors", "formats"},
+    "authority": {"errors", "formats", "privacy"},
     "attestation": LOWER,
     "channel": LOWER | {"attestation"},
     "vault": LOWER,
     "supervisor": LOWER | {"attestation"},
     "algorithm": LOWER | {"attestation", "channel", "supervisor"},
+    "aggregator": LOWER | {"attestation", "channel", "supervisor"},
     "usercloud": LOWER | {"attestation", "channel", "vault", "supervisor"},
     "device": LOWER | {"attestation", "channel"},
     "host": {"errors", "formats"},
     "witness": LOWER,
+    "synthetic": {"errors", "formats"},
 }
 MAY_IMPORT["demo"] = set(MAY_IMPORT) - {"host"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 # The attested program: trusted rooms only; it is started as a process, so no room may import it.
-MAY_IMPORT["node"] = LOWER | {"attestation", "channel", "vault", "supervisor", "usercloud", "algorithm"}
+MAY_IMPORT["node"] = LOWER | {"attestation", "channel", "vault", "supervisor", "usercloud", "algorithm", "aggregator"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 IMPURE_MODULES = {

@@ -26,6 +26,7 @@ SOURCES = sorted(
 )
 EXCEPTIONS = {
     "journal-head-foreign": "only changed code signs another owner's head, and its measurement is refused first",
+    "query-mismatch": "only changed code answers for a query that it is not bound to, and it is refused before",
     "state-key-refused": "only changed code ignores the owner log, and its measurement is refused first",
     "too-many": "needs as many algorithm services at once as a node may hold, which a test's machine cannot",
 }

@@ -22,6 +22,7 @@ WORKLOAD_TYPE = "application/vnd.waykeep.workload-evidence+json"
 MAX_EVIDENCE = 65536
 USER_CLOUD = "user-cloud"
 ALGORITHM = "algorithm"
+AGGREGATOR = "aggregator"
 
 _Name = Annotated[str, msgspec.Meta(max_length=128)]
 NodeRecipient = Annotated[str, msgspec.Meta(pattern=r"^age1[02-9ac-hj-np-z]{58}$", max_length=62)]
@@ -64,9 +65,9 @@ class WorkloadClaims(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the supervisor says of a process that it forked.
 
     Attributes:
-        workload: ``user-cloud`` or ``algorithm``.
+        workload: ``user-cloud``, ``algorithm`` or ``aggregator``.
         measurement: Digest of the workload's code, see ``docs/spec.md``.
-        binding: The owner id or the algorithm digest it is bound to for its life.
+        binding: The owner id, the algorithm digest, or the study and repetition that it is bound to for its life.
         report_data: SHA-256 of its claims buffer, in hex.
         isolation: What holds for its process, such as ``own-uid`` and ``not-dumpable``.
         sandbox: What the author's process reported of its sandbox; empty for a user cloud.

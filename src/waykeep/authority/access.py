@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from waykeep.authority import dsse, ownerlog, requests
+from waykeep.authority import dsse, ownerlog, requests, studies
 from waykeep.authority.controls import MAX_ROTATIONS
 from waykeep.authority.introductions import introduced as introduced
+from waykeep.authority.memberships import MAX_MEMBERSHIPS
 from waykeep.authority.ownerlog import open_inception
 from waykeep.authority.statements import EPOCH_TYPE, KEY_LIST_TYPE, EpochStatement, KeyList
 from waykeep.errors import AuthorityError
@@ -44,7 +45,8 @@ def key_list(owner: OwnerId, inception: bytes, envelope: bytes, number: int, rot
         raise AuthorityError("signer-unknown", "found a key list that the owner's authority did not sign", status=403)
     if listed.owner != owner or listed.number != number:
         raise AuthorityError("key-list-mismatch", "found a key list of another owner or number", status=409)
-    if len(listed.devices) + len(listed.writers) > MAX_KEYS or len(listed.callers) > MAX_CALLERS:
+    too_many = len(listed.callers) > MAX_CALLERS or len(listed.studies) > MAX_MEMBERSHIPS
+    if len(listed.devices) + len(listed.writers) > MAX_KEYS or too_many:
         raise AuthorityError("key-list-mismatch", "found a key list with too many keys", status=409)
     if len(listed.rotations) < rotations:
         raise AuthorityError(
@@ -54,6 +56,11 @@ def key_list(owner: OwnerId, inception: bytes, envelope: bytes, number: int, rot
             status=403,
         )
     return listed
+
+
+def study(envelope: bytes) -> PublicKey:
+    """The researcher of a study. Raises as `studies.open_` does."""
+    return studies.open_(envelope).researcher
 
 
 def authorize(request: requests.HttpRequest, keys: Collection[str]) -> PublicKey:

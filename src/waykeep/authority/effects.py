@@ -7,15 +7,17 @@ from typing import TypeVar
 
 import msgspec
 
-from waykeep.authority import keys, witnessing
+from waykeep.authority import keys, memberships, witnessing
 from waykeep.authority.controls import SALT_BYTES
 from waykeep.authority.ownerstate import FOREVER, Ended, Named, OwnerState
 from waykeep.authority.permissions import (
     AlgorithmRevoked,
     Approved,
+    BudgetSet,
     EverythingRevoked,
     Granted,
     HolderRevoked,
+    Joined,
     Lifted,
     LinkRevoked,
     Withdrawn,
@@ -122,20 +124,26 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
             if not body.scope.streams or body.scope.until_ms is None or (body.algorithm is None) == (body.rows == 0):
                 raise _malformed("data, end, or rows for a read")
             return msgspec.structs.replace(state, grants={**state.grants, number: body})
+        case Joined():
+            return memberships.join(state, body, number)
+        case BudgetSet():
+            return memberships.budget(state, body, number)
         case Withdrawn():
-            _known(body.number in state.approvals or body.number in state.grants, "approval or grant")
+            in_force = {*state.approvals, *state.grants, *state.memberships}
+            _known(body.number in in_force, "approval, grant or membership")
             return _end(state, {body.number}, "grant-withdrawn", number)
         case AlgorithmRevoked():
             given: dict[int, Approved | Granted] = {**state.approvals, **state.grants}
-            return _end(
-                state, {n for n, g in given.items() if g.algorithm == body.algorithm}, "grant-withdrawn", number
-            )
+            using = {n for n, g in given.items() if g.algorithm == body.algorithm}
+            using |= {n for n, s in state.memberships.items() if memberships.uses(s, body.algorithm)}
+            return _end(state, using, "grant-withdrawn", number)
         case HolderRevoked():
             shunned = {**state.shunned, body.holder: (*state.shunned.get(body.holder, ()), number)}
             held = {n for n, grant in state.grants.items() if grant.holder == body.holder}
+            held |= {n for n, signed in state.memberships.items() if signed.researcher == body.holder}
             return msgspec.structs.replace(_end(state, held, "grant-withdrawn", number), shunned=shunned)
         case EverythingRevoked():
-            return _end(state, {*state.approvals, *state.grants}, "grant-withdrawn", number)
+            return _end(state, {*state.approvals, *state.grants, *state.memberships}, "grant-withdrawn", number)
         case LinkRevoked():
             _known(body.grant in state.grants, "link of a grant")
             link = (body.grant, body.issuer, body.holder)
@@ -156,6 +164,8 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
 Permission = (
     Approved
     | Granted
+    | Joined
+    | BudgetSet
     | Withdrawn
     | AlgorithmRevoked
     | HolderRevoked
@@ -167,11 +177,12 @@ Permission = (
 
 
 def _end(state: OwnerState, numbers: Collection[int], rule: str, number: int) -> OwnerState:
-    """The state in which approvals and grants are in force no longer, from entry ``number`` on."""
+    """The state in which approvals, grants and memberships are in force no longer, from entry ``number`` on."""
     return msgspec.structs.replace(
         state,
         approvals={n: kept for n, kept in state.approvals.items() if n not in numbers},
         grants={n: kept for n, kept in state.grants.items() if n not in numbers},
+        memberships={n: kept for n, kept in state.memberships.items() if n not in numbers},
         ended=state.ended | dict.fromkeys(numbers, Ended(rule, number)),
     )
 
@@ -207,8 +218,8 @@ def _no_state_key(state: OwnerState, number: int) -> OwnerState:
 
 def used_up(state: OwnerState, number: int) -> OwnerState:
     """The state in which nothing may be spent until it is granted anew, from entry ``number`` on."""
-    ended = state.ended | dict.fromkeys(state.grants, Ended("grant-used-up", number))
-    return msgspec.structs.replace(state, grants={}, ended=ended)
+    ended = state.ended | dict.fromkeys((*state.grants, *state.memberships), Ended("grant-used-up", number))
+    return msgspec.structs.replace(state, grants={}, memberships={}, ended=ended)
 
 
 def _witnessed(state: OwnerState, body: WitnessNamed, number: int) -> OwnerState:

@@ -13,7 +13,11 @@ Rules, by their names:
 7. ``journal-debit``: a debit is of a grant that is in force at the head the record quotes, and of a chain of links that
    is; fits them (holder, recipient, algorithm, parameters, data), reads up to the record before its own, and exceeds
    neither runs nor bits of the grant or of a link. An outcome follows its debit.
-8. A record by a state key that was named by an entry without effect has its place in the chain, and no effect; nor has
+8. ``journal-study``: an intent is the first in its period, of a study that the owner takes part in at the head the
+   record quotes; a debit is of that query, the first of its repetition, costs what the study says, reads up to the
+   record before its own, and keeps all that was debited within the owner's budget. What was sent follows its debit,
+   once.
+9. A record by a state key that was named by an entry without effect has its place in the chain, and no effect; nor has
    the outcome of its debit, whoever signed that.
 
 Debits of a grant that is no longer in force count as well: a fold is the same whenever it is made. Since rule 7 needs
@@ -22,14 +26,14 @@ the grant as it was, the owner log's entry itself is read, not what is in force 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import msgspec
 
-from waykeep.authority import chains, dsse
-from waykeep.authority.chains import Used
+from waykeep.authority import chains, contributing, dsse
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.participation import Contributed, Intended, StudyDebited
 from waykeep.authority.records import (
     JOURNAL_TYPE,
     Debited,
@@ -41,92 +45,12 @@ from waykeep.authority.records import (
     SegmentsAccepted,
     Spent,
 )
-from waykeep.errors import AuthorityError
+from waykeep.errors import AuthorityError, WaykeepError
 from waykeep.formats.ids import Digest, sha256, unb64
 from waykeep.formats.messages import Head
 from waykeep.formats.wire import decode_json, encode_json
 
 SALT_BYTES = 16
-
-
-class Base(Protocol):
-    """What a snapshot holds of the records up to it; passed in, so that nothing of it need be in memory before it is
-    asked for."""
-
-    def digest(self, number: int) -> Digest | None: ...
-    def segment(self, name: str) -> SegmentEntry | None: ...
-    def ran(self, run_id: str) -> bool: ...
-    def debit(self, request_id: str) -> Debited | None: ...
-    def spent(self, request_id: str) -> bool: ...
-
-
-class Nothing:
-    """The base of a journal that is folded from its first record."""
-
-    def digest(self, number: int) -> Digest | None:
-        return None
-
-    def segment(self, name: str) -> SegmentEntry | None:
-        return None
-
-    def ran(self, run_id: str) -> bool:
-        return False
-
-    def debit(self, request_id: str) -> Debited | None:
-        return None
-
-    def spent(self, request_id: str) -> bool:
-        return False
-
-
-class JournalState(msgspec.Struct, frozen=True):
-    """What the journal says up to ``head``.
-
-    Attributes:
-        quoted: The number of the owner head that the newest record quotes.
-        base: What a snapshot knows; the rest is what came after it.
-        segments, runs, debits, outcomes: By name, run id and request id. Failures are no outcomes here.
-        places: By a segment's name the number of the record that accepted it.
-        digests: By number. Whether a head lies on this chain is told by them, never by asking the store again.
-        used: Runs and bits that were debited, by digest of a grant's entry or a link, from the first record on.
-    """
-
-    head: Head | None
-    quoted: int
-    base: Base
-    segments: dict[str, SegmentEntry]
-    runs: dict[str, RunDone]
-    debits: dict[str, Debited]
-    outcomes: dict[str, Spent]
-    used: dict[Digest, Used]
-    places: dict[str, int]
-    digests: dict[int, Digest]
-
-    def digest_at(self, number: int) -> Digest | None:
-        """The digest of a record of this chain, None where it has none of that number."""
-        return self.digests.get(number) or self.base.digest(number)
-
-    def segment(self, name: str) -> SegmentEntry | None:
-        return self.segments.get(name) or self.base.segment(name)
-
-    def ran(self, run_id: str) -> bool:
-        return run_id in self.runs or self.base.ran(run_id)
-
-    def debit(self, request_id: str) -> Debited | None:
-        return self.debits.get(request_id) or self.base.debit(request_id)
-
-    def spent(self, request_id: str) -> bool:
-        return request_id in self.outcomes or self.base.spent(request_id)
-
-
-def begin(
-    base: Base | None = None, head: Head | None = None, quoted: int = 0, used: Mapping[Digest, Used] | None = None
-) -> JournalState:
-    """The state at a snapshot, or before the first record."""
-    return JournalState(head, quoted, base or Nothing(), {}, {}, {}, {}, dict(used or {}), {}, {})
-
-
-EMPTY = begin()
 
 
 def commit(salt: bytes, detail: Detail) -> Digest:
@@ -147,6 +71,10 @@ def fold(state: JournalState, owner: OwnerState, objects: Sequence[JournalObject
         dict(state.used),
         dict(state.places),
         dict(state.digests),
+        dict(state.learned),
+        dict(state.intents),
+        dict(state.contributions),
+        dict(state.sent),
     )
     for item in objects:
         envelope = item.envelope.encode()
@@ -204,6 +132,47 @@ def _effect(state: JournalState, owner: OwnerState, detail: Detail, record: Jour
                 state.outcomes[detail.request_id] = detail
             if detail.stored is not None:
                 _add(state, record.number, detail.stored)
+        case Intended():
+            _once(state.intended(detail.study, detail.period) is not None)
+            _allowed(lambda: contributing.check_intent(owner, record.owner_head.number, detail))
+            state.intents[detail.study, detail.period] = detail.query
+        case StudyDebited():
+            _study_debit(state, owner, detail, record.owner_head.number)
+        case Contributed():
+            _sent(state, owner, detail)
+
+
+def _study_debit(state: JournalState, owner: OwnerState, made: StudyDebited, quoted: int) -> None:
+    query = made.query
+    _once(state.contributing(query.study, query.repetition) is not None)
+    intended = state.intended(query.study, query.period)
+    _allowed(lambda: contributing.check_debit(owner, quoted, made, intended, state.learned))
+    if made.read_to != state.head:
+        raise _no_study()
+    state.contributions[query.study, query.repetition] = made
+    state.learned[query.study] = state.learned.get(query.study, 0) + made.cost
+
+
+def _sent(state: JournalState, owner: OwnerState, detail: Contributed) -> None:
+    _once(state.contributed(detail.query) is not None)
+    debited = state.contributing(detail.study, detail.repetition)
+    if debited is None or debited.query.id != detail.query:
+        # As of the outcome of a run: judged when its debit still had effect.
+        if any(life.void for life in owner.state_keys.values()):
+            return
+        raise _no_study()
+    state.sent[detail.query] = detail
+
+
+def _allowed(check: Callable[[], None]) -> None:
+    try:
+        check()
+    except WaykeepError:
+        raise _no_study() from None
+
+
+def _no_study() -> AuthorityError:
+    return AuthorityError("journal-study", "found a record of a study that no membership allows", status=409)
 
 
 def _debit(state: JournalState, owner: OwnerState, made: Debited, quoted: int) -> None:

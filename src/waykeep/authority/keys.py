@@ -7,7 +7,7 @@ import hashlib
 import re
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -62,6 +62,12 @@ def derive(secret: bytes, purpose: str) -> bytes:
 def key_digest(public: PublicKey) -> Digest:
     """The digest by which an inception names the *next* authority key, before it is used."""
     return sha256(unb64(public, 32))
+
+
+def spki_digest(public: PublicKey) -> bytes:
+    """SHA-256 of the key's SubjectPublicKeyInfo (RFC 8410), as claims of evidence name a key: 32 bytes."""
+    kind, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(verifying_key(public).public_bytes(kind, form)).digest()
 
 
 def commitment(salt: bytes, public: PublicKey) -> Digest:

@@ -22,7 +22,9 @@ Rules, by their names:
     no device and no state key is left. What was withheld at either time stays so.
 11. ``log-grant``: approvals and grants name streams with columns, and parameters; no window of theirs is empty, and a
     grant has an end, which counts the witness's time. What is withheld has some time.
-12. A resume, a rotation and the revocation of a device use up every grant before them: whoever has a control key can
+12. ``log-study``, ``log-budget``: a study is joined once, whole and as it was signed, and what all studies joined may
+    learn stays within the budget in every period of it; so does a budget that is changed.
+13. A resume, a rotation and the revocation of a device use up every grant before them: whoever has a control key can
     have the witness hold another journal.
 """
 
@@ -155,9 +157,8 @@ def _rotated(state: OwnerState, body: AuthorityRotated, line: Line, before: tupl
         key: Named(life.since, min(life.until, entry.number), life.void or life.since >= void_from)
         for key, life in state.state_keys.items()
     }
-    void = {
-        n: Ended("grant-void", entry.number) for n in (*state.approvals, *state.grants, *state.ended) if n >= void_from
-    }
+    given = (*state.approvals, *state.grants, *state.memberships, *state.ended)
+    void = {n: Ended("grant-void", entry.number) for n in given if n >= void_from}
     after = msgspec.structs.replace(
         kept,
         head=Head(entry.number, digest),
@@ -174,6 +175,7 @@ def _rotated(state: OwnerState, body: AuthorityRotated, line: Line, before: tupl
         last_epoch=state.last_epoch,
         closed_at=None,  # it guards grants, and all are used up; the journal may have been set back without effect
         resumed=state.resumed,
+        joined=state.joined,  # their debits stay, and count
         ended=kept.ended | void,
         withheld=kept.withheld | state.withheld,  # also what is void: who wants it back lifts it
         entries=(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from waykeep.authority import keys
-from waykeep.authority.permissions import Approved, Granted, Withheld
+from waykeep.authority.permissions import Approved, BudgetSet, Granted, Withheld
 from waykeep.authority.statements import (
     DeviceAdded,
     EpochOpened,
@@ -16,6 +16,7 @@ from waykeep.authority.statements import (
     WitnessNamed,
     WriterAdded,
 )
+from waykeep.authority.studies import Signed
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
 from waykeep.formats.messages import Head
@@ -59,7 +60,9 @@ class OwnerState(msgspec.Struct, frozen=True):
         approvers: By a node's recipient who approved it.
         wrote: Writers, also those that were revoked: what they wrote before stays.
         state_keys: Every state key that was ever named.
-        ended: Approvals and grants that are in force no longer, by number.
+        memberships: Studies that the owner takes part in, by number. joined: All that ever were, by number.
+        budgets: What all studies may learn, by number; the newest counts.
+        ended: Approvals, grants and memberships that are in force no longer, by number.
         barred: Links that were revoked, by grant, issuer and holder; and the number of the entry that did it.
         shunned: By holder the numbers of the entries that took back all they had.
         withheld: What is taken out of every approval and grant, by number.
@@ -92,6 +95,9 @@ class OwnerState(msgspec.Struct, frozen=True):
     state_keys: dict[PublicKey, Named] = {}
     approvals: dict[int, Approved] = {}
     grants: dict[int, Granted] = {}
+    memberships: dict[int, Signed] = {}
+    joined: dict[int, Signed] = {}
+    budgets: dict[int, BudgetSet] = {}
     ended: dict[int, Ended] = {}
     barred: dict[tuple[int, PublicKey, PublicKey], int] = {}
     shunned: dict[PublicKey, tuple[int, ...]] = {}
@@ -120,6 +126,21 @@ class OwnerState(msgspec.Struct, frozen=True):
         body, ended = self.entries[number - 1][1].body, self.ended.get(number)
         in_force = number in self.grants or (ended is not None and quoted < ended.since)
         return body if isinstance(body, Granted) and in_force else None
+
+    def member(self, study: Digest, quoted: int | None = None) -> tuple[int, Signed] | None:
+        """Number and study of a membership that was in force when the head was entry ``quoted``; None is now."""
+        quoted = self.head.number if quoted is None else quoted
+        for number, signed in self.joined.items():
+            ended = self.ended.get(number)
+            in_force = number in self.memberships or (ended is not None and quoted < ended.since)
+            if signed.digest == study and number <= quoted <= self.head.number and in_force:
+                return number, signed
+        return None
+
+    def budget(self, quoted: int | None = None) -> BudgetSet | None:
+        """What counted when the head was entry ``quoted``; None is now."""
+        known = [number for number in self.budgets if quoted is None or number <= quoted]
+        return self.budgets[max(known)] if known else None
 
     def bars(self, grant: int, issuer: PublicKey, holder: PublicKey, quoted: int | None = None) -> bool:
         """Whether a link of a grant was revoked when the head was entry ``quoted``; None is now."""

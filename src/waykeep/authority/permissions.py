@@ -8,11 +8,14 @@ import msgspec
 
 from waykeep.authority.areas import Area
 from waykeep.authority.scopes import Bits, Runs, Scope
+from waykeep.authority.studies import MAX_STUDY
 from waykeep.formats.ids import Digest, PublicKey
 from waykeep.formats.messages import Millis, Number, Recipient, Small
 
 MIN_DEADLINE_MS, MAX_DEADLINE_MS = 100, 600_000
 MAX_READ_ROWS = 200_000
+MIN_PERIOD_MS, MAX_PERIOD_MS = 86_400_000, 3660 * 86_400_000
+MAX_TOTAL = 10**18
 
 
 class _Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -64,8 +67,30 @@ class Granted(_Statement, frozen=True, tag="grant"):
     store_as: Small = ""
 
 
+class Joined(_Statement, frozen=True, tag="joined"):
+    """The owner takes part in a study, whole as its researcher signed it, and sets its whole budget aside.
+
+    ``study`` is the envelope (`waykeep.authority.studies`).
+    """
+
+    study: Annotated[str, msgspec.Meta(max_length=MAX_STUDY)]
+
+
+class BudgetSet(_Statement, frozen=True, tag="budget"):
+    """How much all studies together may learn in each period: from ``since_ms`` on, one after the other.
+
+    Attributes:
+        total: In units of `waykeep.privacy.ledger`.
+        period_ms, since_ms: By the witness's time, as studies are.
+    """
+
+    total: Annotated[int, msgspec.Meta(ge=0, le=MAX_TOTAL)]
+    period_ms: Annotated[int, msgspec.Meta(ge=MIN_PERIOD_MS, le=MAX_PERIOD_MS)]
+    since_ms: Millis
+
+
 class Withdrawn(_Statement, frozen=True, tag="withdrawn"):
-    """Takes an approval or a grant back, by the number of its entry."""
+    """Takes an approval or a grant back, or leaves a study, by the number of its entry."""
 
     number: Number
 
@@ -79,19 +104,22 @@ class LinkRevoked(_Statement, frozen=True, tag="link-revoked"):
 
 
 class AlgorithmRevoked(_Statement, frozen=True, tag="algorithm-revoked"):
-    """Takes back every approval and grant of an algorithm that was given before."""
+    """Takes back every approval and grant of an algorithm that was given before, and leaves studies that use it."""
 
     algorithm: Digest
 
 
 class HolderRevoked(_Statement, frozen=True, tag="holder-revoked"):
-    """Takes back every grant to a key that was given before, and every link to it of such grants."""
+    """Takes back every grant to a key that was given before, and every link to it of such grants.
+
+    Leaves its studies.
+    """
 
     holder: PublicKey
 
 
 class EverythingRevoked(_Statement, frozen=True, tag="everything-revoked"):
-    """Takes back every approval and grant that was given before."""
+    """Takes back every approval and grant that was given before, and leaves every study."""
 
 
 class Withheld(_Statement, frozen=True, tag="withheld"):

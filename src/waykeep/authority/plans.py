@@ -42,7 +42,7 @@ class Precision(NamedTuple):
 
 
 class ReadPlan(msgspec.Struct, frozen=True):
-    """What may be read. Only `plan` and `own_reading` build one.
+    """What may be read. Only this module builds one.
 
     Attributes:
         inputs: Per stream its columns.
@@ -79,11 +79,18 @@ def plan(
         AuthorityError: Named by the rules of this module (403).
     """
     check_parameters(scope, parameters)
-    given = precision(scope, ask, inputs)
-    first, end = _window(scope, ask, now_ms)
-    if any(line.area is None and _within(line, first, end) for line in log.withheld.values()):
+    window = _window(scope, ask, now_ms)
+    if any(line.area is None and _within(line, *window) for line in log.withheld.values()):
         raise _refused("data-withheld", "found a window that the owner takes out of every grant")
-    return ReadPlan({s: tuple(c) for s, c in inputs.items()}, first, end, *given, dict(log.withheld))
+    return again(log, scope, ask, inputs, window)
+
+
+def again(log: OwnerState, scope: Scope, ask: Ask, inputs: Inputs, window: tuple[int, int]) -> ReadPlan:
+    """The plan of a window that was judged before. Raises: AuthorityError: Named by rules 2 to 5 (403)."""
+    first, end = window
+    return ReadPlan(
+        {s: tuple(c) for s, c in inputs.items()}, first, end, *precision(scope, ask, inputs), dict(log.withheld)
+    )
 
 
 def precision(scope: Scope, ask: Ask, inputs: Inputs) -> Precision:

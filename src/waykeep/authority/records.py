@@ -7,6 +7,7 @@ from typing import Annotated
 import msgspec
 
 from waykeep.authority.asking import Ask
+from waykeep.authority.participation import Contributed, Intended, StudyDebited
 from waykeep.authority.scopes import Bits
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
 from waykeep.formats.messages import (
@@ -124,7 +125,7 @@ class Spent(_Statement, frozen=True, tag="spent"):
     stored: SegmentEntry | None = None
 
 
-Detail = SegmentsAccepted | RunDone | Debited | Spent
+Detail = SegmentsAccepted | RunDone | Debited | Spent | Intended | StudyDebited | Contributed
 
 
 class JournalRecord(_Statement, frozen=True):
@@ -193,6 +194,7 @@ class Snapshot(_Statement, frozen=True):
     Attributes:
         rotations: How many the owner log had; after another one, records may have lost their effect.
         used: Runs and bits that were debited, by digest of a grant's entry or a link.
+        learned: Units of the ledger that were debited, by study.
         runs: How many of the owner's own.
         totals: Of recorded streams. current: Results of derived streams that no later one supersedes.
         epochs: Those that segments are encrypted to.
@@ -204,6 +206,7 @@ class Snapshot(_Statement, frozen=True):
     owner_head: Head
     rotations: int
     used: dict[Digest, tuple[int, int]]
+    learned: dict[Digest, int]
     totals: dict[str, StreamTotal]
     current: dict[str, tuple[Span, ...]]
     epochs: tuple[int, ...]

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from waykeep.authority import chains, plans, reviews
 from waykeep.authority.asking import Spend
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.links import Chain
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.plans import ReadPlan
@@ -172,8 +172,7 @@ def rerun(log: OwnerState, chain: Chain, made: Debited) -> ReadPlan:
             "found a request of before the owner changed what is withheld",
             "ask anew, with another id",
         )
-    given = plans.precision(chain.scope, made.ask, made.inputs)
-    return ReadPlan(made.inputs, made.from_ms, made.to_ms, *given, dict(log.withheld))
+    return plans.again(log, chain.scope, made.ask, made.inputs, (made.from_ms, made.to_ms))
 
 
 def still(log: OwnerState, made: Debited, time_ms: int) -> None:

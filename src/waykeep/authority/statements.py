@@ -9,9 +9,11 @@ import msgspec
 from waykeep.authority.permissions import (
     AlgorithmRevoked,
     Approved,
+    BudgetSet,
     EverythingRevoked,
     Granted,
     HolderRevoked,
+    Joined,
     Lifted,
     LinkRevoked,
     Withdrawn,
@@ -76,6 +78,7 @@ class KeyList(_Statement, frozen=True):
         callers: Keys that may have the user cloud woken: of those to whom the owner granted something.
         rotations: Envelopes of all rotations so far, as text.
         pending: The owner log may not hold the newest rotation yet: a recovery is under way.
+        studies: Those whose queries may have the user cloud woken.
     """
 
     owner: OwnerId
@@ -85,6 +88,7 @@ class KeyList(_Statement, frozen=True):
     callers: tuple[PublicKey, ...] = ()
     rotations: tuple[str, ...] = ()
     pending: bool = False
+    studies: tuple[Digest, ...] = ()
 
 
 class EpochStatement(_Statement, frozen=True):
@@ -228,6 +232,8 @@ Body = (
     | AuthorityRotated
     | Approved
     | Granted
+    | Joined
+    | BudgetSet
     | Withdrawn
     | LinkRevoked
     | AlgorithmRevoked

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from waykeep.attestation import evidence as evidence_format
@@ -23,6 +25,14 @@ class Trust(msgspec.Struct, frozen=True):
         """Verify and appraise a peer's evidence. Raises: AttestationError."""
         verified = verify(evidence_format.decode(evidence), self.roots)
         return appraise(verified, claims, expected, self.references, self.policy, now_ms)
+
+    def only(self, workload: str, supervisors: Collection[str], measurements: Collection[str]) -> Trust:
+        """The same, for one workload, of whose code both this and somebody else approve."""
+        references = ReferenceValues(
+            supervisor=tuple(known for known in self.references.supervisor if known in supervisors),
+            workloads={workload: tuple(m for m in self.references.workloads.get(workload, ()) if m in measurements)},
+        )
+        return Trust(self.roots, references, self.policy)
 
     def to_message(self) -> Appraisal:
         return Appraisal(self.roots, encode_json(self.references), encode_json(self.policy))

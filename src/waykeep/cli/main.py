@@ -31,12 +31,16 @@ _VERBS = {
     "run": ("waykeep.cli.owners:run", "Run an approved algorithm on your data."),
     "audit": ("waykeep.cli.owners:audit", "Who was allowed what, and what happened, in plain words."),
     "grant": ("waykeep.cli.grants:app", "Grants: somebody else may run an algorithm on your data."),
+    "study": ("waykeep.cli.studies:app", "Studies: one private answer from many people."),
+    "budget": ("waykeep.cli.budgets:app", "How much all studies together may learn of you."),
     "keys": ("waykeep.cli.identity:app", "The owner's keys: devices, epochs, the paper."),
     "suspend": ("waykeep.cli.witnesses:suspend", "Stop your user cloud at once."),
     "resume": ("waykeep.cli.witnesses:resume", "Go on where records of your journal are lost."),
+    "simulate": ("waykeep.cli.simulate:simulate", "Synthetic people, to try algorithms and studies on."),
     "algo": ("waykeep.cli.algo:app", "Algorithms: pack, publish, and look before you approve."),
     "host": ("waykeep.cli.nodes:host", "The untrusted directory: stores ciphertext, finds user clouds."),
     "supervisor": ("waykeep.cli.nodes:supervisor", "The attested node: forks, binds and vouches for its processes."),
+    "aggregator": ("waykeep.cli.nodes:aggregator", "A node that adds up what people contribute to studies."),
     "witness": ("waykeep.cli.witness:app", "Another operator's machine: signs heads, so that no host rewinds them."),
     "measure": ("waykeep.cli.nodes:measure", "Print what the attested parts of this version measure as."),
 }
@@ -45,7 +49,7 @@ for _name, (_target, _help) in _VERBS.items():
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run one verb. Exit codes: 0 done; 2 usage; 10 to 20 a refusal, by the room that refused (`waykeep.errors`)."""
+    """Run one verb. Exit codes: 0 done; 2 usage; 10 to 22 a refusal, by the room that refused (`waykeep.errors`)."""
     tokens = sys.argv[1:] if arguments is None else arguments
     try:
         app(tokens, exit_on_error=False, print_error=False)

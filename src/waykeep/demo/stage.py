@@ -31,6 +31,8 @@ class Stage:
         source: A folder that holds another copy of the package, for a node that runs other code.
         wrap_supervisor, wrap_host: A command that starts the real one, such as a tracer.
         idle_s: After how long without a request a user cloud sleeps, in seconds.
+        linger_s: The same for one that nobody but a study asked.
+        rings: So many user clouds answer a study at once.
     """
 
     def __init__(
@@ -41,14 +43,18 @@ class Stage:
         wrap_supervisor: Sequence[str] = (),
         wrap_host: Sequence[str] = (),
         idle_s: float = 600.0,
+        linger_s: float = 5.0,
+        rings: int = 64,
     ) -> None:
         self.folder, self._source, self._idle_s = folder, source, idle_s
-        self._wraps = {"supervisor": tuple(wrap_supervisor), "host": tuple(wrap_host), "witness": ()}
+        self._linger_s, self._rings = linger_s, rings
+        self._wraps = {"supervisor": tuple(wrap_supervisor), "host": tuple(wrap_host), "witness": (), "aggregator": ()}
         self.store, self.state, self.socket = folder / "store", folder / "state", folder / "supervisor.sock"
         self.supervisor: subprocess.Popen[bytes] | None = None
         self.host: subprocess.Popen[bytes] | None = None
         self.witness: subprocess.Popen[bytes] | None = None
-        self.host_url = self.witness_url = ""
+        self.aggregator: subprocess.Popen[bytes] | None = None
+        self.host_url = self.witness_url = self.aggregator_url = ""
 
     def __enter__(self) -> Stage:
         try:
@@ -87,7 +93,7 @@ class Stage:
     def start_supervisor(self) -> None:
         """Raises: SupervisorError: ``start-failed``, naming the log."""
         arguments = ["supervisor", "serve", "--state", self.state, "--store", self.store, "--socket", self.socket]
-        arguments += ["--idle-s", repr(self._idle_s)]
+        arguments += ["--idle-s", repr(self._idle_s), "--linger-s", repr(self._linger_s)]
         self.supervisor = self._spawn("supervisor", [str(a) for a in arguments])
         if not _until(self._supervised, self.supervisor):
             raise SupervisorError(
@@ -101,6 +107,7 @@ class Stage:
         """
         port = port or free_port()
         arguments = ["host", "serve", "--store", self.store, "--supervisor", supervisor or self.socket, "--port", port]
+        arguments += ["--rings", self._rings]
         self.host = self._spawn("host", [*(str(a) for a in arguments), *(("--url", url) if url else ())])
         self.host_url = f"http://127.0.0.1:{port}"
         if not _until(lambda: answers(f"{self.host_url}/readyz"), self.host):
@@ -118,6 +125,18 @@ class Stage:
         command = [sys.executable, "-I", "-m", "waykeep", "witness", "admit", "--state", str(state), "--json"]
         admitted = subprocess.run(command, stdout=subprocess.PIPE, check=True)
         return str(json.loads(admitted.stdout)["tokens"][0])
+
+    def start_aggregator(self) -> str:
+        """Start the front of an aggregator's node, on this stage's supervisor; its URL. Raises: HostError."""
+        port = free_port()
+        arguments = ["aggregator", "serve", "--supervisor", str(self.socket), "--port", str(port)]
+        self.aggregator = self._spawn("aggregator", arguments)
+        self.aggregator_url = f"http://127.0.0.1:{port}"
+        if not _until(lambda: answers(f"{self.aggregator_url}/healthz"), self.aggregator):
+            raise HostError(
+                "start-failed", "the aggregator did not start", hint=f"it said last: {self._last_word('aggregator')}"
+            )
+        return self.aggregator_url
 
     def _last_word(self, name: str) -> str:
         lines = self.log(name).read_text(errors="replace").split("\n")
@@ -164,9 +183,10 @@ class Stage:
     def stop(self) -> None:
         """End them, and with the supervisor all that it forked."""
         self.stop_host()
-        if self.witness is not None:
-            end(self.witness)
-        self.witness = None
+        for process in (self.witness, self.aggregator):
+            if process is not None:
+                end(process)
+        self.witness = self.aggregator = None
         if self.supervisor is not None:
             end(self.supervisor)
         self.supervisor = None

@@ -79,6 +79,10 @@ class Account:
         self.upkeep = Upkeep(self.owner_log, self.host, self.keys, clock)
         self._connector = Connector(folder, self.profile, self.host, self.keys, self.owner_log, clock)
 
+    def now_ms(self) -> int:
+        """This device's clock."""
+        return self._clock()
+
     def close(self) -> None:
         self.host.close()
         self.witness.close()

@@ -13,7 +13,7 @@ from waykeep.channel.exchange import Exchanges, TooLarge, Unanswered
 from waykeep.errors import HostError, WaykeepError
 from waykeep.formats import problem
 from waykeep.formats.ids import Digest, OwnerId
-from waykeep.formats.messages import Address, Doorbell, Listing
+from waykeep.formats.messages import Address, Doorbell, Listing, Rings, RungAll
 from waykeep.formats.wire import MIB, decode_json, encode_json
 
 MAX_OBJECT = 32 * MIB
@@ -82,6 +82,25 @@ class HostClient:
 
     def bundles(self) -> tuple[str, ...]:
         return decode_json(self._ask("GET", "/v1/bundles", signed=False), Listing, what="a listing").names
+
+    def put_study(self, digest: Digest, envelope: bytes) -> None:
+        self._ask("PUT", f"/v1/studies/{digest}", envelope, signed=False)
+
+    def study(self, digest: Digest) -> bytes:
+        return self._ask("GET", f"/v1/studies/{digest}", signed=False)
+
+    def stop_study(self, digest: Digest) -> None:
+        """By its researcher, whose key signs."""
+        self._ask("POST", f"/v1/studies/{digest}/stop")
+
+    def ring(self, digest: Digest, rings: Rings) -> RungAll:
+        """Have all members of a study rung; by its researcher. What became of it, `rung` tells."""
+        body = self._ask("POST", f"/v1/studies/{digest}/rings", encode_json(rings))
+        return decode_json(body, RungAll, what="an answer about rings")
+
+    def rung(self, digest: Digest) -> RungAll:
+        body = self._ask("GET", f"/v1/studies/{digest}/rings")
+        return decode_json(body, RungAll, what="an answer about rings")
 
     @property
     def _home(self) -> str:

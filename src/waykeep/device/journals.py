@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from waykeep.authority import journal
-from waykeep.authority.journal import JournalState
+from waykeep.authority import journal, journalstate
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import Detail, JournalObject
 from waykeep.device.hostclient import HostClient
@@ -17,7 +17,7 @@ Records = list[tuple[Digest, Detail]]
 
 def read(host: HostClient, secrets: Secrets, log: OwnerState) -> tuple[JournalState, Records]:
     """The journal that the host shows, folded from its first record. Raises: AuthorityError, FormatError."""
-    state = journal.EMPTY
+    state = journalstate.EMPTY
     records: Records = []
     while (data := host.get("journal", numbered(len(records)) + ".age")) is not None:
         item = open_(data, secrets)

@@ -31,7 +31,7 @@ from waykeep.authority.statements import (
     RecipientsNamed,
     WriterAdded,
 )
-from waykeep.device import epochs, files, handing, witnesses, writing
+from waykeep.device import epochs, files, handing, upkeep, witnesses, writing
 from waykeep.device.account import Account
 from waykeep.device.chain import beside
 from waykeep.device.handing import Bundle
@@ -119,7 +119,7 @@ def _list_keys(host: HostClient, secrets: Secrets, staged: Staged, folder: Folde
                 "paper before is refused as used, this one is taken after that",
                 status=409,
             )
-        wanted = KeyList(owner, number + 1, (device,), (writer,), (), staged.rotations, pending=True)
+        wanted = KeyList(owner, number + 1, (device,), (writer,), rotations=staged.rotations, pending=True)
         try:
             host.put_key_list(number + 1, dsse.sign(KEY_LIST_TYPE, encode_json(wanted), secrets.authority_key))
             return
@@ -253,8 +253,7 @@ def _give_up(host: HostClient, secrets: Secrets, folder: Folder, log: OwnerState
     """
     number, authority = int(host.names("access")[-1]) + 1, secrets.authority_key
     if log.authority == authority.public:
-        callers = tuple(dict.fromkeys(grant.holder for grant in log.grants.values()))
-        said = KeyList(log.owner, number, tuple(log.devices), tuple(log.writers), callers, log.rotations)
+        said = upkeep.listed(log, number)
         host.put_key_list(number, dsse.sign(KEY_LIST_TYPE, encode_json(said), authority))
     _forget(folder)
     raise _used()

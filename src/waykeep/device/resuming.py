@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from waykeep.authority import journal
-from waykeep.authority.journal import JournalState
+from waykeep.authority import journal, journalstate
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import Resumed
 from waykeep.device import journals
@@ -87,7 +87,7 @@ def resume(account: Account, gap: Gap) -> int:
 
 def _read(account: Account, log: OwnerState) -> tuple[JournalState, list[Digest]]:
     """The journal that the host shows, up to the first record that is missing or not good."""
-    state, digests = journal.EMPTY, list[Digest]()
+    state, digests = journalstate.EMPTY, list[Digest]()
     while (data := account.host.get("journal", numbered(len(digests)) + ".age")) is not None:
         try:
             item = journals.open_(data, account.keys.secrets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from waykeep.attestation import insecure
 from waykeep.attestation.appraisal import Policy
-from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.attestation.evidence import AGGREGATOR, ALGORITHM, USER_CLOUD
 
 _DAY_MS = 86_400_000
 ISOLATION = ("not-dumpable", "own-descriptors", "own-uid", "parent-death-signal")
@@ -38,5 +38,5 @@ def default_policy(*, shared_uid: bool = False) -> Policy:
         max_age_ms=30 * _DAY_MS,
         max_skew_ms=300_000,
         isolation=tuple(claim for claim in ISOLATION if not (shared_uid and claim == "own-uid")),
-        sandbox={USER_CLOUD: (), ALGORITHM: SANDBOX},
+        sandbox={USER_CLOUD: (), AGGREGATOR: (), ALGORITHM: SANDBOX},
     )

@@ -69,14 +69,7 @@ class Upkeep:
         secrets = self._keys.secrets
         for _ in range(ATTEMPTS):
             newest, found = self.newest_list(state)
-            wanted = KeyList(
-                owner=state.owner,
-                number=newest + 1,
-                devices=tuple(state.devices),
-                writers=tuple(state.writers),
-                callers=tuple(dict.fromkeys(grant.holder for grant in state.grants.values())),
-                rotations=state.rotations,
-            )
+            wanted = listed(state, newest + 1)
             if found is not None and _says(found) == _says(wanted):
                 return
             envelope = dsse.sign(KEY_LIST_TYPE, encode_json(wanted), secrets.authority_key)
@@ -192,5 +185,18 @@ def _last(state: OwnerState, *kinds: type) -> int:
     return max((e.number for _, e, _ in state.entries if isinstance(e.body, (*kinds, AuthorityRotated))), default=0)
 
 
-def _says(listed: KeyList) -> tuple[object, ...]:
-    return set(listed.devices), set(listed.writers), set(listed.callers), listed.rotations, listed.pending
+def listed(state: OwnerState, number: int) -> KeyList:
+    """The key list that an owner log asks for."""
+    return KeyList(
+        owner=state.owner,
+        number=number,
+        devices=tuple(state.devices),
+        writers=tuple(state.writers),
+        callers=tuple(dict.fromkeys(grant.holder for grant in state.grants.values())),
+        studies=tuple(signed.digest for signed in state.memberships.values()),
+        rotations=state.rotations,
+    )
+
+
+def _says(said: KeyList) -> tuple[object, ...]:
+    return (*map(set, (said.devices, said.writers, said.callers, said.studies)), said.rotations, said.pending)

@@ -19,7 +19,7 @@ from contextlib import suppress
 
 import msgspec
 
-from waykeep.authority import dsse, journal, ownerlog
+from waykeep.authority import dsse, journal, journalstate, ownerlog
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import Detail, RunDone, SegmentsAccepted, Spent
 from waykeep.authority.statements import OWNER_ENTRY_TYPE
@@ -103,7 +103,7 @@ def _owner_log(account: Account, findings: list[Finding]) -> OwnerState:
 
 
 def _journal(account: Account, log: OwnerState, findings: list[Finding]) -> journals.Records:
-    state, records = [journal.EMPTY], journals.Records()
+    state, records = [journalstate.EMPTY], journals.Records()
 
     def take(data: bytes) -> None:
         item = journals.open_(data, account.keys.secrets)

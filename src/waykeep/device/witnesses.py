@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import key_digest
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.statements import WAIVER, AuthorityRotated, WitnessNamed, WitnessWaived

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from waykeep.authority import studies
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.participation import Contributed, Intended, StudyDebited
 from waykeep.authority.permissions import (
     AlgorithmRevoked,
     Approved,
+    BudgetSet,
     EverythingRevoked,
     Granted,
     HolderRevoked,
+    Joined,
     Lifted,
     LinkRevoked,
     Withdrawn,
@@ -33,7 +37,9 @@ from waykeep.authority.statements import (
     WriterAdded,
 )
 from waykeep.device import telling
+from waykeep.formats.ids import Digest
 from waykeep.formats.messages import Head
+from waykeep.privacy import ledger
 
 _TITLES: dict[type, str] = {
     DeviceAdded: "device",
@@ -51,6 +57,8 @@ _TITLES: dict[type, str] = {
     AuthorityRotated: "id taken back",
     Approved: "approval",
     Granted: "grant",
+    Joined: "study joined",
+    BudgetSet: "budget",
     Withdrawn: "taken back",
     LinkRevoked: "link taken back",
     AlgorithmRevoked: "algorithm taken back",
@@ -62,6 +70,9 @@ _TITLES: dict[type, str] = {
     RunDone: "run",
     Debited: "debit",
     Spent: "run for another",
+    Intended: "study asks",
+    StudyDebited: "study debit",
+    Contributed: "contribution",
 }
 
 
@@ -95,6 +106,12 @@ def entry(found: OwnerEntry) -> str:
             return _approval(body)
         case Granted():
             return _grant(body)
+        case Joined():
+            signed = studies.open_(body.study.encode())
+            return f"You joined the study “{signed.study.title}” ({signed.digest[:19]}…), which may ask until it ends."
+        case BudgetSet():
+            total = f"epsilon {ledger.epsilon_at(body.total):.2f} at delta {ledger.DELTA:g}"
+            return f"All studies together may learn {total} in each {telling.duration(body.period_ms)}."
         case WitnessNamed() | WitnessWaived() | Resumed() | AuthorityRotated():
             return _turning(body, found.number)
         case _:
@@ -185,7 +202,23 @@ def detail(said: Detail, log: OwnerState) -> str:
             came = f"{said.name} read {sum(said.rows_in.values())} rows; {said.rows_out} rows were given to the holder."
             return f"{came} Its signed receipt lies in your journal."
 
+        case Intended():
+            return f"A query of the study {_study(said.study, log)} was found right, and told that you take part."
+        case StudyDebited():
+            asked = f"Repetition {said.query.repetition + 1} of the study {_study(said.query.study, log)}"
+            return f"{asked} was debited from your budget, for one query and its aggregator."
+        case Contributed():
+            without = [rule for rule in said.defaulted if rule]
+            words = f"; {len(without)} of its questions got the default ({', '.join(sorted(set(without)))})"
+            read = f"{sum(said.rows_in.values())} rows were read for the study {_study(said.study, log)}"
+            return f"{read}, and a bounded answer was sent{words if without else ''}."
+
+
+def _study(digest: Digest, log: OwnerState) -> str:
+    titles = (signed.study.title for signed in log.joined.values() if signed.digest == digest)
+    return f"“{next(titles, digest[:19])}”"
+
 
 def time_of(said: Detail) -> int | None:
     """When it happened, in ms since 1970, where the record says so."""
-    return said.time_ms if isinstance(said, RunDone | Spent) else None
+    return said.time_ms if isinstance(said, RunDone | Spent | Contributed) else None

@@ -10,7 +10,7 @@ from typing import Annotated
 import msgspec
 
 from waykeep.formats.ids import Digest, OwnerId
-from waykeep.formats.messages import Port, Small
+from waykeep.formats.messages import Number, Port, Ring, Rung, Small
 
 
 class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,10 +28,35 @@ class LaunchCloud(_Message, frozen=True, tag="launch-cloud"):
 
 
 class LaunchAlgorithm(_Message, frozen=True, tag="launch-algorithm"):
-    """Start one algorithm service for one run of this bundle."""
+    """Start one algorithm service for one run of this bundle.
+
+    Attributes:
+        most: Once fewer than this many run; whoever asked first is next.
+        wait_s: How long to wait for that, in seconds.
+    """
 
     digest: Digest
     bundle: bytes
+    most: Annotated[int, msgspec.Meta(ge=1)]
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=600)]
+
+
+class LaunchAggregator(_Message, frozen=True, tag="launch-aggregator"):
+    """Start an aggregator for one query of a study."""
+
+    study: Digest
+    repetition: Number
+
+
+class RingCloud(_Message, frozen=True, tag="ring-cloud"):
+    """Pass a ring on to the owner's user cloud, which is started or woken for it.
+
+    Answered when it has done its part.
+    """
+
+    owner: OwnerId
+    host_url: Small
+    ring: Ring
 
 
 class ListClouds(_Message, frozen=True, tag="list-clouds"):
@@ -59,8 +84,8 @@ class Refused(_Message, frozen=True, tag="refused"):
     status: Annotated[int, msgspec.Meta(ge=400, le=599)] = 400
 
 
-ControlRequest = LaunchCloud | LaunchAlgorithm | ListClouds
-ControlReply = Launched | Clouds | Refused
+ControlRequest = LaunchCloud | LaunchAlgorithm | LaunchAggregator | RingCloud | ListClouds
+ControlReply = Launched | Clouds | Rung | Refused
 
 
 # -- supervisor and the processes that it forked, frames over their own socket -------------------------------------
@@ -69,8 +94,10 @@ ControlReply = Launched | Clouds | Refused
 class AssignCloud(_Message, frozen=True, tag="assign-cloud"):
     """Binds a user cloud to one owner id, for its life.
 
-    ``node`` is the age recipient of this node, to which it seals what it needs to wake; ``idle_s`` is after how long
-    without a request it sleeps, in seconds.
+    Attributes:
+        node: The age recipient of this node, to which it seals what it needs to wake.
+        idle_s: After how long without a request it sleeps, in seconds.
+        linger_s: The same while nobody but a study asked.
     """
 
     owner: OwnerId
@@ -79,6 +106,7 @@ class AssignCloud(_Message, frozen=True, tag="assign-cloud"):
     listen: Small
     node: Small
     idle_s: Annotated[float, msgspec.Meta(gt=0)]
+    linger_s: Annotated[float, msgspec.Meta(gt=0)]
 
 
 class AssignAlgorithm(_Message, frozen=True, tag="assign-algorithm"):
@@ -86,6 +114,14 @@ class AssignAlgorithm(_Message, frozen=True, tag="assign-algorithm"):
 
     digest: Digest
     bundle: bytes
+    listen: Small
+
+
+class AssignAggregator(_Message, frozen=True, tag="assign-aggregator"):
+    """Binds an aggregator to one query of a study, for its life."""
+
+    study: Digest
+    repetition: Number
     listen: Small
 
 
@@ -130,5 +166,6 @@ class Event(_Message, frozen=True, tag="event"):
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 
 
-Assignment = AssignCloud | AssignAlgorithm
-FromChild = EvidenceRequest | OpenSealed | Sleeping | Ready | Event
+Assignment = AssignCloud | AssignAlgorithm | AssignAggregator
+FromChild = EvidenceRequest | OpenSealed | Sleeping | Ready | Event | Rung
+ToChild = EvidenceReply | Unsealed | Refused | Ring

@@ -53,6 +53,11 @@ def owner_id(inception: bytes) -> OwnerId:
     return OwnerId(base64.b32encode(hashlib.sha256(inception).digest()).decode().lower().rstrip("="))
 
 
+def query_binding(study: Digest, repetition: int) -> str:
+    """What the aggregator of a study's query is bound to for its life."""
+    return f"{study}.{repetition}"
+
+
 def parse_owner_id(text: str) -> OwnerId:
     """Raises: FormatError: ``owner-id-malformed``."""
     if _OWNER.fullmatch(text) is None:

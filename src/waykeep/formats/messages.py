@@ -41,6 +41,46 @@ class Doorbell(_Message, frozen=True):
     introductions: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
+class Ring(_Message, frozen=True, tag="ring"):
+    """A study asks: passed on by the host, and not believed. Whoever listens there is appraised.
+
+    Attributes:
+        repetition: Which of the study's. aggregator: Where the query's aggregator listens.
+    """
+
+    study: Digest
+    repetition: Number
+    aggregator: Address
+
+
+class Rung(_Message, frozen=True, tag="rung"):
+    """What a ring came to: ``gathering``, ``answered``, ``refused``, or the rule by which the aggregator was not
+    reached or not believed. What an owner allows, and what is left of a budget, it does not tell."""
+
+    outcome: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+
+
+class Rings(_Message, frozen=True):
+    """Sent to the host by a study's researcher, to have all who take part rung."""
+
+    repetition: Number
+    aggregator: Address
+
+
+class RungAll(_Message, frozen=True):
+    """What became of the rings of a round so far, by outcome; ``waiting`` are still to be rung."""
+
+    outcomes: dict[str, int]
+    waiting: int
+
+
+class OpenQuery(_Message, frozen=True):
+    """Sent to an aggregator's host: have an aggregator started for one query of a study."""
+
+    study: Digest
+    repetition: Number
+
+
 class Listing(_Message, frozen=True):
     """Names in ascending order; ``more`` says that others follow (ask again with ``after`` the last name)."""
 
@@ -128,7 +168,12 @@ class StreamStatus(_Message, frozen=True):
 
 
 class Status(_Message, frozen=True):
-    """``spent``: by the number of a grant's entry, runs and bits that were debited."""
+    """What the user cloud knows.
+
+    Attributes:
+        spent: By the number of a grant's entry, runs and bits that were debited.
+        learned: By study, units of the ledger that were debited.
+    """
 
     owner: OwnerId
     streams: tuple[StreamStatus, ...]
@@ -139,6 +184,7 @@ class Status(_Message, frozen=True):
     epochs: tuple[int, ...]
     epochs_missing: tuple[int, ...]
     spent: dict[str, tuple[int, int]]
+    learned: dict[Digest, int]
 
 
 class Suspend(_Message, frozen=True):
@@ -211,6 +257,24 @@ class GrantedRows(_Message, frozen=True):
     receipt: bytes
     salt: str
     failed: bool
+
+
+# -- aggregator, over HTTP on the attested channel -----------------------------------------------------------------
+
+
+class StartQuery(_Message, frozen=True):
+    """By the researcher: the study's envelope, and what the members' user clouds have to prove."""
+
+    study: Annotated[str, msgspec.Meta(max_length=65536)]
+    appraisal: Appraisal
+
+
+class Intending(_Message, frozen=True):
+    """A member's intent (an envelope), and evidence over the state key that signed it and the query's id."""
+
+    intent: Annotated[str, msgspec.Meta(max_length=8192)]
+    evidence: Annotated[bytes, msgspec.Meta(max_length=65536)]
+    claims: Annotated[bytes, msgspec.Meta(max_length=4096)]
 
 
 # -- algorithm service, over HTTP on the attested channel ----------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from waykeep.errors import HostError, WaykeepError
-from waykeep.formats.messages import Address, Listing, Stored
+from waykeep.formats.messages import Address, Listing, RungAll, Stored
 from waykeep.formats.wire import encode_json
 from waykeep.host.answers import JSON, OCTETS, refusal
 from waykeep.host.bundles import Bundles
@@ -26,10 +26,11 @@ from waykeep.host.objects import Objects
 from waykeep.host.openapi import Described, document
 from waykeep.host.ports import Access, Health, HostLimits, Registered, Store
 from waykeep.host.probes import METRICS_TYPE, Probes
+from waykeep.host.studies import Studies
 from waykeep.host.supervisor import Supervisor
 
 Handler = Callable[[Inbound], Awaitable[Response]]
-Table = list[tuple[Described, Handler]]
+Table = Sequence[tuple[Described, Handler]]
 INTERFACE_VERSION = "1"
 
 
@@ -52,11 +53,20 @@ def create_app(
         Objects(store, directory, limits),
         bundles,
         Clouds(supervisor, directory, bundles, limits, host_url),
+        Studies(store, supervisor, directory, access, limits, host_url),
         probes,
     )
     probes.openapi = encode_json(document([described for described, _ in table], INTERFACE_VERSION))
+    return application(table, limits, urlsplit(host_url).scheme or "http", metrics)
+
+
+def application(table: Table, limits: HostLimits, scheme: str, metrics: Metrics | None = None) -> Starlette:
+    """Handlers by their routes, every refusal as a problem document.
+
+    Args:
+        scheme: ``http`` or ``https``, as clients see it.
+    """
     budget = Budget(limits.pending_bytes)
-    scheme = urlsplit(host_url).scheme or "http"
 
     def endpoint(described: Described, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def serve_one(request: Request) -> Response:
@@ -79,14 +89,16 @@ def create_app(
 
     app = Starlette(
         routes=[Route(d.path, endpoint(d, handler), methods=[d.method]) for d, handler in table],
-        middleware=[Middleware(Meter, metrics=metrics)],
+        middleware=[Middleware(Meter, metrics=metrics or Metrics())],
         exception_handlers={HTTPException: _no_route, 500: _failed},
     )
     app.router.redirect_slashes = False
     return app
 
 
-def routes(directory: Directory, objects: Objects, bundles: Bundles, clouds: Clouds, probes: Probes) -> Table:
+def routes(
+    directory: Directory, objects: Objects, bundles: Bundles, clouds: Clouds, studies: Studies, probes: Probes
+) -> Table:
     """Every route of the host, with what a caller needs to know of it."""
     owner = "/v1/owners/{owner}"
     any_key, caller = "a device or writer of the newest key list", "a device or caller of the newest key list"
@@ -158,10 +170,30 @@ def routes(directory: Directory, objects: Objects, bundles: Bundles, clouds: Clo
             Described("POST", "/v1/algorithms/{digest}/services", "Launch an algorithm service for one run.", address),
             clouds.algorithm,
         ),
+        *_of_studies(studies),
         (Described("GET", "/healthz", "The process answers.", {200: Health}), probes.healthz),
         (Described("GET", "/readyz", "Store and supervisor answer.", {200: Health}), probes.readyz),
         (Described("GET", "/metrics", "Counters in the Prometheus text format.", {200: METRICS_TYPE}), probes.metrics),
         (Described("GET", "/openapi.json", "This document.", {200: JSON}), probes.interface),
+    ]
+
+
+def _of_studies(studies: Studies) -> Table:
+    one, researcher = "/v1/studies/{digest}", "the study's researcher"
+    stored: dict[int, type | str] = {200: Stored, 201: Stored}
+    return [
+        (Described("PUT", one, "Publish a study by the digest of its envelope.", stored, JSON), studies.put),
+        (Described("GET", one, "Get a study.", {200: OCTETS}), studies.get),
+        (Described("GET", "/v1/studies", "List digests of studies.", {200: Listing}, query=("after",)), studies.names),
+        (Described("POST", one + "/stop", "Ring nobody for it again.", {200: Stored}, signed=researcher), studies.stop),
+        (
+            Described("POST", one + "/rings", "Ring all who take part.", {202: RungAll}, JSON, researcher),
+            studies.ring,
+        ),
+        (
+            Described("GET", one + "/rings", "What became of the last round.", {200: RungAll}, signed=researcher),
+            studies.rung,
+        ),
     ]
 
 

@@ -6,10 +6,8 @@ gains nothing.
 
 from __future__ import annotations
 
-import anyio
 from starlette.responses import Response
 
-from waykeep.errors import HostError
 from waykeep.formats.frames import Launched
 from waykeep.formats.ids import parse_digest, parse_owner_id
 from waykeep.formats.messages import Address, Doorbell
@@ -32,7 +30,6 @@ class Clouds:
     ) -> None:
         self._supervisor, self._directory, self._bundles = supervisor, directory, bundles
         self._limits, self._host_url = limits, host_url
-        self._launching = anyio.Lock()
 
     async def cloud(self, inbound: Inbound) -> Response:
         """``POST /v1/owners/{owner}/cloud``"""
@@ -50,24 +47,8 @@ class Clouds:
         """``POST /v1/algorithms/{digest}/services``"""
         digest = parse_digest(inbound.part("digest"))
         bundle = await self._bundles.load(digest)
-        busy = HostError(
-            "algorithms-busy",
-            f"at most {self._limits.algorithms} algorithm services run here at once",
-            hint="try again when a run has ended",
-            status=503,
-        )
-        # Count and launch are one step, or several requests could each take the last place.
-        try:
-            with anyio.fail_after(self._limits.queue_s):
-                await self._launching.acquire()
-        except TimeoutError:
-            raise busy from None
-        try:
-            if (await self._supervisor.clouds()).algorithms >= self._limits.algorithms:
-                raise busy
-            return _address(await self._supervisor.launch_algorithm(digest, bundle))
-        finally:
-            self._launching.release()
+        limits = self._limits
+        return _address(await self._supervisor.launch_algorithm(digest, bundle, limits.algorithms, limits.queue_s))
 
 
 def _address(launched: Launched) -> Response:

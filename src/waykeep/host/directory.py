@@ -18,7 +18,7 @@ from anyio.to_thread import run_sync
 from starlette.responses import Response
 
 from waykeep.errors import FormatError, HostError, VaultError
-from waykeep.formats.ids import OwnerId, PublicKey, numbered, owner_id, parse_owner_id, sha256
+from waykeep.formats.ids import Digest, OwnerId, PublicKey, numbered, owner_id, parse_owner_id, sha256
 from waykeep.formats.messages import Doorbell, Stored
 from waykeep.formats.wire import decode_json
 from waykeep.host.answers import answer
@@ -114,9 +114,24 @@ class Directory:
             )
         if number == newest + 1:
             rotations = len(self._list(owner, inception, newest).rotations) if newest else 0
-            self._access.key_list(owner, inception, envelope, number, rotations)
+            listed = self._access.key_list(owner, inception, envelope, number, rotations)
+            for study in listed.studies:
+                self._take_part(owner, study)
         # A number that is taken reaches the store as well: equal bytes are a repeated put, others are refused there.
         return self._store.put_new(_key(owner, number), envelope)
+
+    def _take_part(self, owner: OwnerId, study: Digest) -> None:
+        """Put an owner where a study's members are looked for; before the list, which alone is believed."""
+        name = study.removeprefix("sha256:")
+        try:
+            self._store.get(f"studies/{name}")
+        except VaultError as error:
+            if error.status != 404:
+                raise
+            raise HostError(
+                "study-unknown", "found a study that this host does not keep", hint="publish it here first", status=404
+            ) from None
+        self._store.put_new(f"members/{name}/{owner}", b"")
 
     def _inception(self, owner: OwnerId) -> bytes:
         try:

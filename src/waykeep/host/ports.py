@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from waykeep.formats.ids import OwnerId, PublicKey
+from waykeep.formats.ids import Digest, OwnerId, PublicKey
 from waykeep.formats.segment import MAX_SEGMENT
 from waykeep.formats.wire import MIB
 
@@ -23,11 +23,13 @@ class HostLimits:
         pending_bytes: All bodies that are being received at one moment, in bytes.
         owners: The most owners.
         bundles: The most algorithm bundles.
+        studies: The most studies.
         algorithms: The most algorithm services that run at once.
+        rings: So many user clouds answer a study at once.
         page: The most names in one listing.
         body_idle_s: The longest silence inside a body, in seconds.
         body_total_s: The longest time that one body may take, in seconds.
-        queue_s: The longest wait for another launch of an algorithm service to end, in seconds.
+        queue_s: The longest wait for room for an algorithm service, in seconds.
     """
 
     segment_bytes: int = MAX_SEGMENT
@@ -35,11 +37,13 @@ class HostLimits:
     pending_bytes: int = 256 * MIB
     owners: int = 20_000
     bundles: int = 1000
+    studies: int = 1000
     algorithms: int = 8
+    rings: int = 64
     page: int = 1000
     body_idle_s: float = 20.0
     body_total_s: float = 600.0
-    queue_s: float = 5.0
+    queue_s: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,10 @@ class KeyList(Protocol):
         """Keys that may have the user cloud started, and nothing else."""
 
     @property
+    def studies(self) -> tuple[Digest, ...]:
+        """Whose queries may have the user cloud started."""
+
+    @property
     def rotations(self) -> tuple[str, ...]: ...
 
 
@@ -87,12 +95,19 @@ class Access(Protocol):
     def introduced(self, owner: OwnerId, callers: Collection[PublicKey], envelopes: Sequence[bytes]) -> PublicKey:
         """The key that a chain of introductions leads to from one of ``callers``. Raises: AuthorityError."""
 
+    def study(self, envelope: bytes) -> PublicKey:
+        """The researcher of a study. Raises: AuthorityError unless the envelope is one of a study."""
+
     def authorize(self, request: SignedRequest, keys: Collection[str]) -> PublicKey:
         """The key of ``keys`` that signed the request. Raises: AuthorityError with status 401."""
 
 
 class Store(Protocol):
-    """Objects by key: ``owners/<owner id>/<room>/<name>`` and ``bundles/<64 hex digits>``. Every call blocks."""
+    """Objects by key. Every call blocks.
+
+    ``owners/<owner id>/<room>/<name>``; ``bundles``, ``studies`` and ``stopped``, each with ``<64 hex digits>``; and
+    ``members/<64 hex digits of a study>/<owner id>``.
+    """
 
     def put_new(self, key: str, data: bytes) -> bool:
         """Create an object; durable when it returns. False when the same bytes lie there already.
@@ -109,6 +124,9 @@ class Store(Protocol):
 
     def create_owner(self, owner: str) -> None:
         """Make the folders of an owner, if they are not there."""
+
+    def create_members(self, study: str) -> None:
+        """Make the folder of a study's members, if it is not there."""
 
 
 class Registered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,18 +14,23 @@ from waykeep.formats.frames import (
     Clouds,
     ControlReply,
     ControlRequest,
+    LaunchAggregator,
     LaunchAlgorithm,
     LaunchCloud,
     Launched,
     ListClouds,
     Refused,
+    RingCloud,
 )
 from waykeep.formats.ids import Digest, OwnerId
+from waykeep.formats.messages import Ring, Rung
 from waykeep.formats.wire import decode_frame, encode_frame, frame_length
 
 _FAMILIES = {kind.family: kind for kind in WaykeepError.__subclasses__()}
 _PREFIX_BYTES = 4
-R = TypeVar("R", Launched, Clouds)
+R = TypeVar("R", Launched, Clouds, Rung)
+RING_S = 1000.0
+"""A supervisor waits for a user cloud for less."""
 
 
 class Supervisor:
@@ -44,29 +49,41 @@ class Supervisor:
         """Where the owner's user cloud listens, started if none runs. Raises as `_ask` does."""
         return await self._ask(LaunchCloud(owner, host_url), Launched)
 
-    async def launch_algorithm(self, digest: Digest, bundle: bytes) -> Launched:
-        """Where a new algorithm service for one run of this bundle listens. Raises as `_ask` does."""
-        return await self._ask(LaunchAlgorithm(digest, bundle), Launched)
+    async def launch_algorithm(self, digest: Digest, bundle: bytes, most: int, wait_s: float) -> Launched:
+        """Where a new algorithm service for one run of this bundle listens, once fewer than ``most`` run.
+
+        Raises as `_ask` does.
+        """
+        request = LaunchAlgorithm(digest, bundle, most, wait_s)
+        return await self._ask(request, Launched, self._timeout_s + wait_s)
+
+    async def launch_aggregator(self, study: Digest, repetition: int) -> Launched:
+        """Where a new aggregator for one query listens. Raises as `_ask` does."""
+        return await self._ask(LaunchAggregator(study, repetition), Launched)
+
+    async def ring(self, owner: OwnerId, host_url: str, ring: Ring) -> Rung:
+        """What a ring comes to; it takes as long as the user cloud needs. Raises as `_ask` does."""
+        return await self._ask(RingCloud(owner, host_url, ring), Rung, RING_S)
 
     async def clouds(self) -> Clouds:
         """What runs on this node. Raises as `_ask` does."""
         return await self._ask(ListClouds(), Clouds)
 
-    async def _ask(self, request: ControlRequest, kind: type[R]) -> R:
+    async def _ask(self, request: ControlRequest, kind: type[R], timeout_s: float = 0.0) -> R:
         """One request and its answer.
 
         Raises:
             HostError: ``supervisor-unreachable`` (503), ``supervisor-timeout`` (504), ``supervisor-malformed`` (502).
             WaykeepError: What the supervisor itself refused, under the rule that it names.
         """
-        frame = encode_frame(request)
+        frame, timeout_s = encode_frame(request), timeout_s or self._timeout_s
         try:
-            async with asyncio.timeout(self._timeout_s):
+            async with asyncio.timeout(timeout_s):
                 body = await self._exchange(frame)
         except TimeoutError:
             raise HostError(
                 "supervisor-timeout",
-                f"the supervisor did not answer within {self._timeout_s:g} seconds",
+                f"the supervisor did not answer within {timeout_s:g} seconds",
                 hint="what it was asked for may still come to be; ask again",
                 status=504,
             ) from None

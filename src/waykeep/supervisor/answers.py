@@ -18,8 +18,9 @@ class Process:
     """A forked process.
 
     Attributes:
-        binding: The owner id or the algorithm digest it is bound to for its life.
+        binding: What it is bound to for its life.
         ready: Its port, once it listens.
+        rung: What the ring that was passed on came to; None while there is none.
         sleeping: It said that it takes no new request any more.
     """
 
@@ -31,6 +32,7 @@ class Process:
     ready: asyncio.Future[int]
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     sleeping: bool = False
+    rung: asyncio.Future[str] | None = None
 
 
 class Answers:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import queue
 import socket
 import threading
+from collections.abc import Callable
 
 from waykeep.authority.sealing import MAX_SEALED, Sealed
 from waykeep.errors import AuthorityError, SupervisorError
 from waykeep.formats.frames import (
-    AssignAlgorithm,
-    AssignCloud,
+    Assignment,
     Event,
     EvidenceReply,
     EvidenceRequest,
@@ -18,8 +19,10 @@ from waykeep.formats.frames import (
     Ready,
     Refused,
     Sleeping,
+    ToChild,
     Unsealed,
 )
+from waykeep.formats.messages import Ring, Rung
 from waykeep.formats.wire import decode_frame, encode_frame, frame_length
 
 
@@ -29,16 +32,57 @@ class Link:
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._lock, self._sending = threading.Lock(), threading.Lock()
+        self._replies: queue.SimpleQueue[ToChild | None] | None = None
 
-    def assignment(self) -> AssignCloud | AssignAlgorithm:
+    def assignment(self) -> Assignment:
         """What this process is bound to for its life; sent once, first."""
-        return decode_frame(self._receive(), AssignCloud | AssignAlgorithm)  # type: ignore[arg-type]
+        return decode_frame(self._receive(), Assignment)  # type: ignore[arg-type]
+
+    def listen(self, answer: Callable[[Ring], str]) -> None:
+        """Take rings from now on, one after the other, in a thread: ``answer`` does what is asked, and names it."""
+        self._replies = queue.SimpleQueue()
+        rings = queue.SimpleQueue[Ring | None]()
+        for work in (lambda: self._sort(rings), lambda: self._ringing(rings, answer)):
+            threading.Thread(target=work, daemon=True).start()
+
+    def _sort(self, rings: queue.SimpleQueue[Ring | None]) -> None:
+        """Rings are what nobody here asked for; everything else answers whoever waits."""
+        replies = self._replies
+        if replies is None:
+            raise AssertionError("begun by `listen`")
+        try:
+            while True:
+                found: ToChild = decode_frame(self._receive(), ToChild)  # type: ignore[arg-type]
+                rings.put(found) if isinstance(found, Ring) else replies.put(found)
+        except SupervisorError:
+            replies.put(None)
+            rings.put(None)
+
+    def _ringing(self, rings: queue.SimpleQueue[Ring | None], answer: Callable[[Ring], str]) -> None:
+        while (ring := rings.get()) is not None:
+            outcome = answer(ring)
+            try:
+                self._send(Rung(outcome))
+            except SupervisorError:
+                return
+
+    def _ask(self, request: FromChild) -> ToChild:
+        with self._lock:
+            self._send(request)
+            if self._replies is None:
+                return decode_frame(self._receive(), ToChild)  # type: ignore[arg-type]
+            found = self._replies.get()
+            if found is None:
+                self._replies.put(None)
+                raise _gone()
+            return found
 
     def evidence(self, claims: bytes, sandbox: tuple[str, ...]) -> bytes:
         """Evidence over a claims buffer. Raises: SupervisorError: ``supervisor-gone``."""
-        with self._lock:
-            self._send(EvidenceRequest(claims, sandbox))
-            return decode_frame(self._receive(), EvidenceReply).evidence
+        reply = self._ask(EvidenceRequest(claims, sandbox))
+        if not isinstance(reply, EvidenceReply):
+            raise _gone()
+        return reply.evidence
 
     def unseal(self, data: bytes) -> Sealed:
         """What lies in a sealed state, if it is for this very process on this node.
@@ -49,11 +93,11 @@ class Link:
         """
         if len(data) > MAX_SEALED:  # the supervisor would end this process
             raise AuthorityError("sealed-malformed", f"found a sealed state over {MAX_SEALED} bytes", status=409)
-        with self._lock:
-            self._send(OpenSealed(data))
-            reply: Unsealed | Refused = decode_frame(self._receive(), Unsealed | Refused)  # type: ignore[arg-type]
+        reply = self._ask(OpenSealed(data))
         if isinstance(reply, Refused):
             raise AuthorityError(reply.rule, reply.message, hint=reply.hint, status=reply.status)
+        if not isinstance(reply, Unsealed):
+            raise _gone()
         return Sealed(reply.header, reply.payload)
 
     def sleeping(self) -> None:
@@ -72,7 +116,7 @@ class Link:
             with self._sending:  # a frame may take several writes
                 self._socket.sendall(encode_frame(message))
         except OSError:
-            raise SupervisorError("supervisor-gone", "found the supervisor's socket closed", status=503) from None
+            raise _gone() from None
 
     def _receive(self) -> bytes:
         return self._exactly(frame_length(self._exactly(4)))
@@ -85,7 +129,11 @@ class Link:
             except OSError:
                 part = b""
             if not part:
-                raise SupervisorError("supervisor-gone", "found the supervisor's socket closed", status=503)
+                raise _gone()
             parts.append(part)
             count -= len(part)
         return b"".join(parts)
+
+
+def _gone() -> SupervisorError:
+    return SupervisorError("supervisor-gone", "found the supervisor's socket closed", status=503)

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import waykeep
 from waykeep.attestation.appraisal import ReferenceValues
-from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.attestation.evidence import AGGREGATOR, ALGORITHM, USER_CLOUD
 from waykeep.errors import SupervisorError
 
-_SUPERVISOR = ("__init__.py", "errors.py", "formats", "authority", "attestation", "supervisor", "node")
-_PRELOADED = (*_SUPERVISOR, "channel", "vault", "usercloud", "algorithm")
-ROOMS = {"supervisor": _SUPERVISOR, USER_CLOUD: _PRELOADED, ALGORITHM: _PRELOADED}
+_SUPERVISOR = ("__init__.py", "errors.py", "formats", "privacy", "authority", "attestation", "supervisor", "node")
+_PRELOADED = (*_SUPERVISOR, "channel", "vault", "usercloud", "algorithm", "aggregator")
+ROOMS = {"supervisor": _SUPERVISOR, **dict.fromkeys((USER_CLOUD, ALGORITHM, AGGREGATOR), _PRELOADED)}
 """Files and rooms of each part. Workloads are forked from one preloaded parent, where any module could change any
 other, so each counts all of them; the supervisor's own process imports none. The first line of what is hashed is the
 part's name.
@@ -36,6 +36,7 @@ LIBRARIES = (
     "cffi",
     "click",
     "cryptography",
+    "deprecated",
     "h11",
     "h3",
     "http-message-signatures",
@@ -44,13 +45,16 @@ LIBRARIES = (
     "idna",
     "msgspec",
     "numpy",
+    "opendp",
     "pyarrow",
     "pyproj",
     "pyrage",
+    "python-dateutil",
     "shapely",
     "starlette",
     "typing-extensions",
     "uvicorn",
+    "wrapt",
 )
 """All that is loaded, also what one library merely tries to import: it shares the address space."""
 
@@ -72,7 +76,7 @@ def reference_values(root: Path | None = None) -> ReferenceValues:
     """What the code of this installation measures as: reference values, for one who trusts this very code."""
     return ReferenceValues(
         supervisor=(measure("supervisor", root),),
-        workloads={workload: (measure(workload, root),) for workload in (USER_CLOUD, ALGORITHM)},
+        workloads={workload: (measure(workload, root),) for workload in (USER_CLOUD, ALGORITHM, AGGREGATOR)},
     )
 
 

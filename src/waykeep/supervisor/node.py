@@ -6,42 +6,44 @@ Forks them through the preloaded parent, binds each for life, and answers what i
 from __future__ import annotations
 
 import asyncio
-import logging
 import resource
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-import msgspec
-
-from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
-from waykeep.errors import FormatError, SupervisorError
+from waykeep.attestation.evidence import AGGREGATOR, ALGORITHM, USER_CLOUD
+from waykeep.errors import SupervisorError
 from waykeep.formats import wire
 from waykeep.formats.frames import (
+    AssignAggregator,
     AssignAlgorithm,
     AssignCloud,
-    Event,
-    EvidenceRequest,
-    FromChild,
+    LaunchAlgorithm,
     Launched,
-    OpenSealed,
-    Ready,
 )
-from waykeep.formats.ids import OwnerId, parse_digest, parse_owner_id, sha256
-from waykeep.supervisor import isolation
+from waykeep.formats.ids import Digest, OwnerId, parse_digest, parse_owner_id, query_binding, sha256
+from waykeep.formats.messages import Ring, Rung
+from waykeep.supervisor import processes
 from waykeep.supervisor.answers import Answers, Process
+from waykeep.supervisor.processes import SLEEP_S, Processes
+from waykeep.supervisor.room import Room
 from waykeep.supervisor.signer import Signer
 from waykeep.supervisor.uids import Uids, claim_home
-from waykeep.supervisor.zygote import MAX_PACKET, Exited, Failed, Kill, SpawnAlgorithm, SpawnCloud, Spawned
+from waykeep.supervisor.zygote import (
+    SpawnAggregator,
+    SpawnAlgorithm,
+    SpawnCloud,
+)
 
-log = logging.getLogger("waykeep.supervisor")
-READY_S = 30.0
 ALGORITHM_LIFE_S = 180.0
-SLEEP_S = 10.0
-"""How long a user cloud that said it sleeps may take to end."""
 KILLED_S = 5.0
 IDLE_S = 600.0
+LINGER_S = 5.0
+RING_S = 900.0
+"""How long a user cloud may take to do its part of a query."""
+AGGREGATOR_LIFE_S = 40 * 86_400.0
+MAX_AGGREGATORS = 16
 MAX_IDLE_S = 30 * 86_400.0
 MAX_ALGORITHMS = 64
 MAX_CLOUDS = 20_000
@@ -57,6 +59,7 @@ class Node:
         store: The folder that user clouds write to.
         listen: The address they listen on.
         idle_s: After how long without a request a user cloud sleeps, in seconds.
+        linger_s: The same for one that nobody but a study asked.
     """
 
     def __init__(
@@ -67,28 +70,22 @@ class Node:
         store: Path,
         listen: str,
         idle_s: float = IDLE_S,
+        linger_s: float = LINGER_S,
     ) -> None:
-        self._zygote, self._answers, self._uids, self._store = zygote, answers, uids, store
-        self._listen, self._idle_s = listen, idle_s
+        self._answers, self._uids, self._store = answers, uids, store
+        self._processes = Processes(zygote, answers)
+        self._processes.on_end = self._ended
+        self._listen, self._idle_s, self._linger_s = listen, idle_s, linger_s
         self._clouds: dict[OwnerId, Process] = {}
-        self._by_pid: dict[int, Process] = {}
         # Weak: a host may name any number of owners, and a lock that nobody holds need not be kept.
         self._locks: WeakValueDictionary[OwnerId, asyncio.Lock] = WeakValueDictionary()
-        self._spawning = asyncio.Lock()
-        self._spawned: asyncio.Queue[Spawned | Failed] = asyncio.Queue()
+        self._room = Room(self.algorithms)
         # A socket, a pidfd in the parent, and some for all that comes and goes.
         self._most = max(1, min(MAX_CLOUDS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2 - 4 * MAX_ALGORITHMS))
-        self._exits: dict[int, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def listen_to_zygote(self, gone: Callable[[], None]) -> None:
-        """Begin to take the parent's notices.
-
-        ``gone`` is called when it died, and this node can start nothing any more.
-        """
-        self._gone = gone
-        self._zygote.setblocking(False)
-        asyncio.get_running_loop().add_reader(self._zygote, self._notice)
+        """Begin to take the parent's notices. ``gone`` is called when it died."""
+        self._processes.listen_to_zygote(gone)
 
     def vouch_with(self, signer: Signer) -> None:
         """Sign evidence with a renewed signer from now on."""
@@ -98,7 +95,7 @@ class Node:
         return tuple(self._clouds)
 
     def algorithms(self) -> int:
-        return sum(p.workload == ALGORITHM for p in self._by_pid.values())
+        return self._processes.count(ALGORITHM)
 
     async def cloud(self, owner: OwnerId, host_url: str) -> Launched:
         """The owner's user cloud: the one that runs, or a new one. Never two on this node.
@@ -118,8 +115,12 @@ class Node:
             if len(self._clouds) >= self._most:
                 raise SupervisorError("too-many", "found no room for another user cloud on this node", status=503)
             uid = claim_home(self._store, owner, self._uids)
-            assignment = AssignCloud(owner, str(self._store), host_url, self._listen, self._answers.node, self._idle_s)
-            process = await self._start(USER_CLOUD, owner, SpawnCloud(uid), uid, wire.encode_frame(assignment))
+            assignment = AssignCloud(
+                owner, str(self._store), host_url, self._listen, self._answers.node, self._idle_s, self._linger_s
+            )
+            process = await self._processes.start(
+                USER_CLOUD, owner, SpawnCloud(uid), uid, wire.encode_frame(assignment)
+            )
             self._clouds[owner] = process
             if process.ended.is_set():  # it ended between its word and ours
                 del self._clouds[owner]
@@ -127,8 +128,45 @@ class Node:
                 raise SupervisorError("start-failed", "the user cloud ended at once", status=503)
             return Launched(self._listen, process.ready.result(), True)
 
+    async def ring(self, owner: OwnerId, host_url: str, ring: Ring) -> Rung:
+        """Pass a ring on, and wait for what it comes to.
+
+        Raises:
+            SupervisorError: As `cloud`; ``ring-lost`` where the user cloud ended before it answered,
+                ``ring-under-way``.
+        """
+        await self.cloud(owner, host_url)
+        process = self._clouds.get(owner)
+        if process is None or process.sleeping:
+            raise processes.lost()
+        if process.rung is not None:
+            raise SupervisorError("ring-under-way", "found a ring that this user cloud still answers", status=409)
+        process.rung = asyncio.get_running_loop().create_future()
+        try:
+            process.writer.write(wire.encode_frame(ring))
+            return Rung(await asyncio.wait_for(process.rung, RING_S))
+        except TimeoutError:
+            raise processes.lost() from None
+        finally:
+            process.rung = None
+
+    async def aggregator(self, study: Digest, repetition: int) -> Launched:
+        """A new aggregator for one query.
+
+        Raises: SupervisorError: ``too-many``, ``start-failed``.
+        """
+        if self._processes.count(AGGREGATOR) >= MAX_AGGREGATORS:
+            raise SupervisorError("too-many", "found too many aggregators at once", hint="try again", status=503)
+        uid = self._uids.fresh() if self._uids else None
+        assignment = wire.encode_frame(AssignAggregator(parse_digest(study), repetition, self._listen))
+        process = await self._processes.start(
+            AGGREGATOR, query_binding(study, repetition), SpawnAggregator(uid), uid, assignment
+        )
+        self._processes.task(self._processes.end_after(process, AGGREGATOR_LIFE_S))
+        return Launched(self._listen, process.ready.result(), True)
+
     async def _gone_to_sleep(self, process: Process) -> None:
-        """Wait until a sleeping process ended; `_end_after` sees to it. Raises: SupervisorError: ``start-failed``."""
+        """Wait until a sleeping process ended; `Processes` sees to it. Raises: SupervisorError: ``start-failed``."""
         try:
             await asyncio.wait_for(process.ended.wait(), SLEEP_S + KILLED_S)
         except TimeoutError:
@@ -136,117 +174,31 @@ class Node:
                 "start-failed", "the user cloud before this one does not end", hint="try again", status=503
             ) from None
 
-    async def algorithm(self, digest: str, bundle: bytes) -> Launched:
-        """A new algorithm service for one run.
+    async def algorithm(self, asked: LaunchAlgorithm) -> Launched:
+        """A new algorithm service for one run, once there is room for it.
 
-        Raises: SupervisorError: ``digest-mismatch``, ``too-many``, ``start-failed``.
+        Raises: SupervisorError: ``digest-mismatch``, ``algorithms-busy``, ``start-failed``.
         """
+        digest, bundle, most = asked.digest, asked.bundle, min(asked.most, MAX_ALGORITHMS)
         if sha256(bundle) != parse_digest(digest):
             raise SupervisorError("digest-mismatch", "found a bundle that has not this digest", status=409)
-        if self.algorithms() >= MAX_ALGORITHMS:
-            raise SupervisorError("too-many", "found too many algorithm services at once", hint="try again", status=503)
+        try:
+            await self._room.take(most, asked.wait_s)
+        except TimeoutError:
+            raise SupervisorError(
+                "algorithms-busy",
+                f"at most {most} algorithm services run here at once",
+                hint="try again when a run has ended",
+                status=503,
+            ) from None
         uid, child_uid = (self._uids.fresh(), self._uids.fresh()) if self._uids else (None, None)
         assignment = wire.encode_frame(AssignAlgorithm(parse_digest(digest), bundle, self._listen))
-        process = await self._start(ALGORITHM, digest, SpawnAlgorithm(uid, child_uid), uid, assignment)
-        self._task(self._end_after(process, ALGORITHM_LIFE_S))
+        spawn = SpawnAlgorithm(uid, child_uid)
+        process = await self._processes.start(ALGORITHM, digest, spawn, uid, assignment, self._room.started)
+        self._processes.task(self._processes.end_after(process, ALGORITHM_LIFE_S))
         return Launched(self._listen, process.ready.result(), True)
 
-    async def _start(
-        self, workload: str, binding: str, spawn: SpawnCloud | SpawnAlgorithm, uid: int | None, assignment: bytes
-    ) -> Process:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        async with self._spawning:
-            with theirs:
-                socket.send_fds(self._zygote, [msgspec.json.encode(spawn)], [theirs.fileno()])
-            spawned = await self._spawned.get()
-        if isinstance(spawned, Failed):
-            ours.close()
-            raise SupervisorError("start-failed", f"the machine gives no process ({spawned.reason})", status=503)
-        pid = spawned.pid
-        reader, writer = await asyncio.open_unix_connection(sock=ours, limit=wire.MAX_FRAME)
-        loop = asyncio.get_running_loop()
-        process = Process(workload, binding, pid, isolation.claims(uid), writer, loop.create_future())
-        self._by_pid[pid] = process
-        if self._exits.pop(pid, None) is not None:
-            self._ended(pid)
-        writer.write(assignment)
-        self._task(self._answer(process, reader))
-        try:
-            await asyncio.wait_for(asyncio.shield(process.ready), READY_S)
-        except (TimeoutError, SupervisorError) as error:
-            self._kill(process)
-            reason = error.message if isinstance(error, SupervisorError) else "it did not get ready in time"
-            raise SupervisorError("start-failed", f"the {workload} did not start: {reason}", status=503) from None
-        return process
-
-    async def _answer(self, process: Process, reader: asyncio.StreamReader) -> None:
-        """Answer one process's frames until it closes. What it is, this object says, not a frame."""
-        try:
-            while True:
-                body = await reader.readexactly(wire.frame_length(await reader.readexactly(4)))
-                request: FromChild = wire.decode_frame(body, FromChild, what="a process's frame")  # type: ignore[arg-type]
-                if isinstance(request, EvidenceRequest | OpenSealed):
-                    process.writer.write(wire.encode_frame(self._answers.answer(process, request)))
-                    await process.writer.drain()
-                elif isinstance(request, Ready):
-                    if not process.ready.done():
-                        process.ready.set_result(request.port)
-                elif isinstance(request, Event):
-                    log.info("%s says %s", process.workload, request.name)
-                elif not process.sleeping:
-                    process.sleeping = True
-                    self._task(self._end_after(process, SLEEP_S))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        except FormatError as error:
-            log.warning("%s sent a frame refused by %s", process.workload, error.rule)
-            self._kill(process)
-        finally:
-            process.writer.close()
-
-    def _notice(self) -> None:
-        try:
-            packet = self._zygote.recv(MAX_PACKET)
-        except BlockingIOError:
-            return
-        except OSError:
-            packet = b""
-        if not packet:
-            asyncio.get_running_loop().remove_reader(self._zygote)
-            self._gone()
-            return
-        notice = msgspec.json.decode(packet, type=Spawned | Failed | Exited)
-        if isinstance(notice, Spawned | Failed):
-            self._spawned.put_nowait(notice)
-        elif notice.pid in self._by_pid:
-            self._ended(notice.pid)
-        else:
-            # A front can end before `_start` knows its pid; an author's process is nobody's binding.
-            self._exits[notice.pid] = notice.status
-            while len(self._exits) > 4 * MAX_ALGORITHMS:
-                self._exits.pop(next(iter(self._exits)))
-
-    def _ended(self, pid: int) -> None:
-        process = self._by_pid.pop(pid)
-        process.ended.set()
-        if not process.ready.done():
-            process.ready.set_exception(SupervisorError("start-failed", "it ended before it was ready", status=503))
+    def _ended(self, process: Process) -> None:
+        self._room.ended()
         if process.workload == USER_CLOUD and self._clouds.get(OwnerId(process.binding)) is process:
             del self._clouds[OwnerId(process.binding)]
-        log.info("%s ended", process.workload)
-
-    async def _end_after(self, process: Process, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(process.ended.wait(), seconds)
-        except TimeoutError:
-            log.warning("%s outlived its time", process.workload)
-            self._kill(process)
-
-    def _kill(self, process: Process) -> None:
-        if not process.ended.is_set():
-            self._zygote.send(msgspec.json.encode(Kill(process.pid)))
-
-    def _task(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -21,16 +21,24 @@ from pathlib import Path
 import msgspec
 
 from waykeep.attestation import insecure
-from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.attestation.evidence import AGGREGATOR, ALGORITHM, USER_CLOUD
 from waykeep.authority.keys import SigningKey
 from waykeep.errors import SupervisorError, WaykeepError
 from waykeep.formats import wire
-from waykeep.formats.frames import Clouds, LaunchAlgorithm, LaunchCloud, ListClouds, Refused
+from waykeep.formats.frames import (
+    Clouds,
+    ControlRequest,
+    LaunchAggregator,
+    LaunchAlgorithm,
+    LaunchCloud,
+    Refused,
+    RingCloud,
+)
 from waykeep.supervisor import isolation, zygote
 from waykeep.supervisor.answers import Answers
 from waykeep.supervisor.kept import kept, node_key
 from waykeep.supervisor.measure import measure
-from waykeep.supervisor.node import IDLE_S, Node
+from waykeep.supervisor.node import IDLE_S, LINGER_S, Node
 from waykeep.supervisor.signer import Signer
 from waykeep.supervisor.uids import Uids
 from waykeep.supervisor.zygote import MAX_PACKET, Spawned, Workloads
@@ -45,7 +53,7 @@ class Settings:
     """Where a supervisor keeps and finds things.
 
     ``state`` holds the software root of platform ``insecure``, the node's key and the uids. A user cloud sleeps after
-    ``idle_s`` seconds without a request.
+    ``idle_s`` seconds without a request, and after ``linger_s`` where nobody but a study asked.
     """
 
     socket: Path
@@ -53,6 +61,7 @@ class Settings:
     store: Path
     listen: str = "127.0.0.1"
     idle_s: float = IDLE_S
+    linger_s: float = LINGER_S
 
 
 def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
@@ -63,7 +72,7 @@ def serve(settings: Settings, load: Callable[[], Workloads]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, hard), hard))
     # Measured before anything is imported into the parent, so that what is forked is what was measured.
-    measured = {part: measure(part) for part in ("supervisor", USER_CLOUD, ALGORITHM)}
+    measured = {part: measure(part) for part in ("supervisor", USER_CLOUD, ALGORITHM, AGGREGATOR)}
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     supervisor = os.getpid()
     if os.fork() == 0:
@@ -115,7 +124,8 @@ async def _main(settings: Settings, parent: socket.socket, measured: dict[str, s
         )
 
     uids = Uids(settings.state / "uids") if os.geteuid() == 0 else None
-    node = Node(parent, Answers(signer(), key), uids, settings.store, settings.listen, settings.idle_s)
+    waits = (settings.idle_s, settings.linger_s)
+    node = Node(parent, Answers(signer(), key), uids, settings.store, settings.listen, *waits)
     node.listen_to_zygote(stop.set)
     _free(settings.socket)
     server = await asyncio.start_unix_server(
@@ -186,12 +196,18 @@ async def _serve_host(node: Node, reader: asyncio.StreamReader, writer: asyncio.
 
 
 async def _reply(node: Node, body: bytes) -> bytes:
-    request = wire.decode_frame(body, LaunchCloud | LaunchAlgorithm | ListClouds)  # type: ignore[arg-type]
-    if isinstance(request, LaunchCloud):
-        return wire.encode_frame(await node.cloud(request.owner, request.host_url))
-    if isinstance(request, LaunchAlgorithm):
-        return wire.encode_frame(await node.algorithm(request.digest, request.bundle))
-    return wire.encode_frame(Clouds(node.owners(), node.algorithms()))
+    request: ControlRequest = wire.decode_frame(body, ControlRequest)  # type: ignore[arg-type]
+    match request:
+        case LaunchCloud():
+            return wire.encode_frame(await node.cloud(request.owner, request.host_url))
+        case RingCloud():
+            return wire.encode_frame(await node.ring(request.owner, request.host_url, request.ring))
+        case LaunchAlgorithm():
+            return wire.encode_frame(await node.algorithm(request))
+        case LaunchAggregator():
+            return wire.encode_frame(await node.aggregator(request.study, request.repetition))
+        case _:
+            return wire.encode_frame(Clouds(node.owners(), node.algorithms()))
 
 
 def software_root(state: Path) -> SigningKey:

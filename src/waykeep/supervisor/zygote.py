@@ -34,6 +34,7 @@ class Workloads:
         warm: Runs the read and write path once, starting no thread.
         user_cloud: ``user_cloud(link)``.
         front: ``front(link, read, write)`` of an algorithm service: pipes from and to its child.
+        aggregator: ``aggregator(link)``.
         child: ``child(read, write, uid)``; puts its sandbox on, including its uid, before anything else.
     """
 
@@ -41,15 +42,23 @@ class Workloads:
     user_cloud: Callable[[int], None]
     front: Callable[[int, int, int], None]
     child: Callable[[int, int, int | None], None]
+    aggregator: Callable[[int], None]
 
 
 class SpawnCloud(msgspec.Struct, frozen=True, tag="cloud"):
     uid: int | None
 
 
+class SpawnAggregator(msgspec.Struct, frozen=True, tag="aggregator"):
+    uid: int | None
+
+
 class SpawnAlgorithm(msgspec.Struct, frozen=True, tag="algorithm"):
     uid: int | None
     child_uid: int | None
+
+
+Spawn = SpawnCloud | SpawnAggregator | SpawnAlgorithm
 
 
 class Kill(msgspec.Struct, frozen=True, tag="kill"):
@@ -112,7 +121,7 @@ def _serve(control: socket.socket, workloads: Workloads, family: _Family, poller
     for _, kind, data in ancillary:
         if kind == socket.SCM_RIGHTS:
             received.frombytes(data[:4])
-    request = msgspec.json.decode(packet, type=SpawnCloud | SpawnAlgorithm | Kill)
+    request = msgspec.json.decode(packet, type=Spawn | Kill)
     try:
         _do(control, workloads, family, poller, request, received)
     except OSError as error:
@@ -128,7 +137,7 @@ def _do(
     workloads: Workloads,
     family: _Family,
     poller: select.epoll,
-    request: SpawnCloud | SpawnAlgorithm | Kill,
+    request: Spawn | Kill,
     received: array.array[int],
 ) -> None:
     if not isinstance(request, Kill) and not received:
@@ -138,8 +147,9 @@ def _do(
             if pid in family.pids.values():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-        case SpawnCloud(uid):
-            pid = _fork(lambda: workloads.user_cloud(received[0]), uid, (received[0],))
+        case SpawnCloud(uid) | SpawnAggregator(uid):
+            body = workloads.user_cloud if isinstance(request, SpawnCloud) else workloads.aggregator
+            pid = _fork(lambda: body(received[0]), uid, (received[0],))
             _adopt(family, poller, pid)
             control.send(msgspec.json.encode(Spawned(pid)))
         case SpawnAlgorithm(uid, child_uid):

@@ -11,11 +11,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from waykeep.authority import journal, spending
+from waykeep.authority import journalstate, participating, spending
 from waykeep.authority.asking import Spend
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.participating import Debit as StudyDebit
+from waykeep.authority.participating import Inputs
+from waykeep.authority.queries import Query
 from waykeep.authority.records import Detail
 from waykeep.authority.spending import Debit, Wanted
 from waykeep.authority.witnessing import Held
@@ -54,7 +57,7 @@ class Cloud:
         self.lock = threading.RLock()
         self._keys: Keys | None = None
         self._log: OwnerState | None = None
-        self.journal: JournalState = journal.EMPTY
+        self.journal: JournalState = journalstate.EMPTY
         self._stopped: WaykeepError | None = None
         self._swept = False
         self._running: set[str] = set()
@@ -268,6 +271,25 @@ class Cloud:
         with self.lock:
             epochs = tuple(sorted(self.keys.epochs))
             debit = spending.debit(log, self.journal, asked, holder, wanted, time_ms, epochs)
+            if not debit.known:
+                self.append(debit.made)
+            return debit, self.newest()
+
+    def intend(self, log: OwnerState, query: Query, time_ms: int) -> None:
+        """Have the record of an intent, found or appended and durable. Raises as `participating.intend`."""
+        with self.lock:
+            made = participating.intend(log, self.journal, query, time_ms)
+            if made is not None:
+                self.append(made)
+
+    def debit_study(self, log: OwnerState, query: Query, inputs: Inputs, time_ms: int) -> tuple[StudyDebit, Head]:
+        """The durable record of a study's debit, found or appended; and a head that includes it.
+
+        Raises as `participating.debit`.
+        """
+        with self.lock:
+            epochs = tuple(sorted(self.keys.epochs))
+            debit = participating.debit(log, self.journal, query, inputs, time_ms, epochs)
             if not debit.known:
                 self.append(debit.made)
             return debit, self.newest()

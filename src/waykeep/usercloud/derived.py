@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.errors import AuthorityError, FormatError, VaultError
 from waykeep.formats.ids import OwnerId

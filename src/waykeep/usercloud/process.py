@@ -9,15 +9,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
-from starlette.applications import Starlette
 
 from waykeep.channel.server import AttestedServer, listen
 from waykeep.errors import SupervisorError, WaykeepError
 from waykeep.formats.frames import AssignCloud
+from waykeep.formats.messages import Ring
 from waykeep.supervisor.link import Link
 from waykeep.usercloud.activity import Activity
 from waykeep.usercloud.cloud import Cloud
 from waykeep.usercloud.computing import Computer
+from waykeep.usercloud.participant import Participant
 from waykeep.usercloud.routes import Routes
 from waykeep.usercloud.runs import Runner
 from waykeep.usercloud.sleeping import Bed, try_wake
@@ -34,12 +35,12 @@ def now_ms() -> int:
 class _Life:
     """Serves until told to stop, its logs are found to be a fork or written by another, or nobody asked for a while."""
 
-    def __init__(self, link: Link, cloud: Cloud, bed: Bed, idle_s: float) -> None:
-        self._link, self._cloud, self._bed, self._idle_s = link, cloud, bed, idle_s
+    def __init__(self, link: Link, cloud: Cloud, bed: Bed, participant: Participant) -> None:
+        self._link, self._cloud, self._bed, self._participant = link, cloud, bed, participant
         self.ended = ""
 
-    async def serve(self, server: AttestedServer, app: Starlette, listener: socket.socket, routes: Routes) -> None:
-        stop, loop, activity = asyncio.Event(), asyncio.get_running_loop(), Activity(app)
+    async def serve(self, server: AttestedServer, activity: Activity, listener: socket.socket, routes: Routes) -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def stopped(rule: str) -> None:
             self.ended = rule
@@ -51,7 +52,12 @@ class _Life:
             self._say_sleeping()
             stop.set()
 
+        def rung(ring: Ring) -> str:
+            with activity.for_others():
+                return self._participant.answer(ring)
+
         self._cloud.on_stop, routes.on_suspend = stopped, suspended
+        self._link.listen(rung)
         idle = asyncio.create_task(self._when_idle(activity, stop))
         try:
             await server.serve(activity, listener, stop)
@@ -63,7 +69,7 @@ class _Life:
             self._link.sleeping()
 
     async def _when_idle(self, activity: Activity, stop: asyncio.Event) -> None:
-        await activity.idle_for(self._idle_s)
+        await activity.idle()
         self.ended = "idle"
         self._say_sleeping()
         try:
@@ -92,15 +98,18 @@ def main(descriptor: int) -> None:
         if cloud.asleep is not None and cloud.asleep.rule == "store-failed":
             raise cloud.asleep  # the store may answer the next one: this one would stay locked for its life
         computer = Computer(assigned.host_url, server.measurement)
-        spender = Spender(cloud, computer, Witnessing(cloud, now_ms))
+        witnessing = Witnessing(cloud, now_ms)
+        spender = Spender(cloud, computer, witnessing)
         routes = Routes(server, cloud, Runner(cloud, computer), spender, bed)
-        app = server.app(routes.all())
+        activity = Activity(server.app(routes.all()), assigned.idle_s, assigned.linger_s)
+        participant = Participant(cloud, computer, witnessing, link)
+        participant.event = link.event
         listener = listen(assigned.listen)
         listener.listen(128)
         # From here the kernel queues connections, so the port may be told.
         link.ready(listener.getsockname()[1])
-        life = _Life(link, cloud, bed, assigned.idle_s)
-        asyncio.run(life.serve(server, app, listener, routes))
+        life = _Life(link, cloud, bed, participant)
+        asyncio.run(life.serve(server, activity, listener, routes))
         link.event(life.ended)
     except WaykeepError as error:
         link.event(error.rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.formats.messages import Status, StreamStatus
 from waykeep.vault import catalogue
@@ -23,6 +23,7 @@ def summarise(log: OwnerState, journal: JournalState, epochs: Collection[int]) -
         owner_head=log.head,
         epochs=tuple(sorted(epochs)),
         epochs_missing=tuple(sorted(catalogue.epochs(journal) - set(epochs))),
+        learned=dict(journal.learned),
         spent={
             str(line.number): (used.runs, used.bits)
             for _, line, digest in log.entries

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.permissions import Withheld
 from waykeep.authority.records import SegmentEntry, Snapshot, Span, StreamTotal
 from waykeep.formats import streams

@@ -8,10 +8,12 @@ missing or changed, the journal itself is folded again: never is less answered t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import msgspec
 
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
+from waykeep.authority.participation import Contributed, Intended, StudyDebited
 from waykeep.authority.records import ChunkRef, Debited, SegmentEntry, Snapshot
 from waykeep.errors import FormatError, VaultError
 from waykeep.formats.ids import Digest, sha256
@@ -42,6 +44,9 @@ class Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runs: tuple[str, ...]
     debits: tuple[Debited, ...]
     outcomes: tuple[str, ...]
+    intents: tuple[Intended, ...]
+    contributions: tuple[StudyDebited, ...]
+    sent: tuple[Contributed, ...]
 
     @property
     def records(self) -> int:
@@ -55,6 +60,17 @@ class Chunk(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         yield from (("run", run_id) for run_id in self.runs)
         yield from (("debit", debit.request_id) for debit in self.debits)
         yield from (("spent", request_id) for request_id in self.outcomes)
+        yield from (("intended", _of(made.study, made.period)) for made in self.intents)
+        yield from (("study-debit", _of(made.query.study, made.query.repetition)) for made in self.contributions)
+        yield from (("contributed", made.query) for made in self.sent)
+
+
+_HALVED = ("runs", "debits", "outcomes", "intents", "contributions", "sent")
+
+
+def _of(study: Digest, number: int) -> str:
+    """What is marked of a period or a repetition of a study."""
+    return f"{study} {number}"
 
 
 def after(state: JournalState) -> Chunk:
@@ -67,6 +83,9 @@ def after(state: JournalState) -> Chunk:
         tuple(state.runs),
         tuple(state.debits.values()),
         tuple(state.outcomes),
+        tuple(Intended(study, period, query) for (study, period), query in state.intents.items()),
+        tuple(state.contributions.values()),
+        tuple(state.sent.values()),
     )
 
 
@@ -79,6 +98,9 @@ def join(one: Chunk, other: Chunk) -> Chunk:
         one.runs + other.runs,
         one.debits + other.debits,
         one.outcomes + other.outcomes,
+        one.intents + other.intents,
+        one.contributions + other.contributions,
+        one.sent + other.sent,
     )
 
 
@@ -96,22 +118,20 @@ def _halves(chunk: Chunk) -> tuple[Chunk, Chunk]:
     second = chunk.first + records
     digests = records * DIGEST_BYTES
     segments = sum(number < second for number, _ in chunk.segments)
-    runs, debits, outcomes = ((len(ids) + 1) // 2 for ids in (chunk.runs, chunk.debits, chunk.outcomes))
-    return Chunk(
-        chunk.first,
-        chunk.digests[:digests],
-        chunk.segments[:segments],
-        chunk.runs[:runs],
-        chunk.debits[:debits],
-        chunk.outcomes[:outcomes],
-    ), Chunk(
-        second,
-        chunk.digests[digests:],
-        chunk.segments[segments:],
-        chunk.runs[runs:],
-        chunk.debits[debits:],
-        chunk.outcomes[outcomes:],
-    )
+    one: dict[str, Any] = {
+        "first": chunk.first,
+        "digests": chunk.digests[:digests],
+        "segments": chunk.segments[:segments],
+    }
+    other: dict[str, Any] = {
+        "first": second,
+        "digests": chunk.digests[digests:],
+        "segments": chunk.segments[segments:],
+    }
+    for name in _HALVED:
+        ids = getattr(chunk, name)
+        one[name], other[name] = ids[: (len(ids) + 1) // 2], ids[(len(ids) + 1) // 2 :]
+    return Chunk(**one), Chunk(**other)
 
 
 def ref(name: str, plain: bytes, ids: bytes, chunk: Chunk) -> ChunkRef:
@@ -137,6 +157,9 @@ class Held:
         self.segments = {entry.name: entry for _, entry in chunk.segments}
         self.debits = {debit.request_id: debit for debit in chunk.debits}
         self.runs, self.outcomes = frozenset(chunk.runs), frozenset(chunk.outcomes)
+        self.intents = {(made.study, made.period): made.query for made in chunk.intents}
+        self.contributions = {(made.query.study, made.query.repetition): made for made in chunk.contributions}
+        self.sent = {made.query: made for made in chunk.sent}
 
     def digest(self, number: int) -> Digest:
         start = (number - self.chunk.first) * DIGEST_BYTES
@@ -144,7 +167,7 @@ class Held:
 
 
 class Chunks:
-    """A snapshot as the base of a fold (`waykeep.authority.journal.Base`).
+    """A snapshot as the base of a fold (`waykeep.authority.journalstate.Base`).
 
     Args:
         refold: Folds the journal anew up to the snapshot's record, where a chunk is not what it should be.
@@ -198,6 +221,24 @@ class Chunks:
         if held is None:
             return request_id in self._folded().outcomes
         return any(request_id in each.outcomes for each in held)
+
+    def intended(self, study: Digest, period: int) -> Digest | None:
+        held = self._holding("intended", _of(study, period))
+        if held is None:
+            return self._folded().intents.get((study, period))
+        return next((each.intents[study, period] for each in held if (study, period) in each.intents), None)
+
+    def contributing(self, study: Digest, repetition: int) -> StudyDebited | None:
+        key, held = (study, repetition), self._holding("study-debit", _of(study, repetition))
+        if held is None:
+            return self._folded().contributions.get(key)
+        return next((each.contributions[key] for each in held if key in each.contributions), None)
+
+    def contributed(self, query: Digest) -> Contributed | None:
+        held = self._holding("contributed", query)
+        if held is None:
+            return self._folded().sent.get(query)
+        return next((each.sent[query] for each in held if query in each.sent), None)
 
     def of_stream(self, stream: str, from_ms: int, to_ms: int) -> list[tuple[int, SegmentEntry]]:
         """Segments of a stream, at least those that overlap a window, with their records' numbers; in their order."""

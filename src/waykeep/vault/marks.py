@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Kind = Literal["segment", "run", "debit", "spent"]
+Kind = Literal["segment", "run", "debit", "spent", "intended", "study-debit", "contributed"]
 BYTES = 8
 _TYPE = "<u8"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from waykeep.authority import access, dsse, journal, ownerlog
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import (

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from waykeep.authority import dsse, journal, ownerlog
+from waykeep.authority import dsse, journalstate, ownerlog
 from waykeep.authority.chains import Used
-from waykeep.authority.journal import JournalState
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import SNAPSHOT_TYPE, ChunkRef, JournalObject, Snapshot
@@ -64,7 +64,7 @@ def owner_log(reader: Reader, known: Head) -> OwnerState:
 
 
 def read(reader: Reader, log: OwnerState) -> JournalState:
-    """The newest snapshot that can be believed, as the state to fold on from; `journal.EMPTY` if there is none.
+    """The newest snapshot that can be believed, as the state to fold on from; `journalstate.EMPTY` if there is none.
 
     Raises: VaultError: ``store-failed``.
     """
@@ -75,7 +75,7 @@ def read(reader: Reader, log: OwnerState) -> JournalState:
             except _BROKEN as error:
                 if error.rule == "store-failed":
                     raise
-        return journal.EMPTY
+        return journalstate.EMPTY
     finally:
         reader.packed.clear()
 
@@ -105,11 +105,10 @@ def _on(index: Snapshot, reader: Reader, log: OwnerState) -> JournalState:
     """The state whose base is a snapshot."""
 
     def refold() -> JournalState:
-        return reader.journal(journal.EMPTY, log, until=index.head)
+        return reader.journal(journalstate.EMPTY, log, until=index.head)
 
-    return journal.begin(
-        Chunks(index, reader, refold), index.head, index.quoted, {of: Used(*spent) for of, spent in index.used.items()}
-    )
+    used = {of: Used(*spent) for of, spent in index.used.items()}
+    return journalstate.begin(Chunks(index, reader, refold), index.head, index.quoted, used, index.learned)
 
 
 def write(reader: Reader, log: OwnerState, state: JournalState, key: SigningKey) -> JournalState:
@@ -163,6 +162,7 @@ def _index(log: OwnerState, state: JournalState, head: Head, lines: tuple[ChunkR
         owner_head=log.head,
         rotations=len(log.rotations),
         used={of: (spent.runs, spent.bits) for of, spent in state.used.items()},
+        learned=state.learned,
         totals={stream: total for stream, total in totals.items() if not streams.is_derived(stream)},
         current=catalogue.current(state),
         epochs=tuple(sorted(catalogue.epochs(state))),

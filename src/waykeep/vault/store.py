@@ -120,10 +120,16 @@ class DirectoryStore:
         except OSError as error:
             raise _failed(error) from None
 
-    def create_bundles(self) -> None:
-        """Make the folder of algorithm bundles, durably."""
-        (self._root / "bundles").mkdir(exist_ok=True)
+    def create_shared(self) -> None:
+        """Make the folders that are no owner's, durably."""
+        for name in ("bundles", "studies", "stopped", "members"):
+            (self._root / name).mkdir(exist_ok=True)
         self._sync(self._root)
+
+    def create_members(self, study: str) -> None:
+        """Make the folder of a study's members, durably."""
+        (self._root / "members" / study).mkdir(exist_ok=True)
+        self._sync(self._root / "members")
 
     def create_owner(self, owner: str) -> None:
         """Make an owner's folders, durably.

@@ -12,7 +12,7 @@ from tests.unit.builders import NOW_MS, Owner, a_record, key, refused
 from waykeep.authority import chains, journal, reviews, spending
 from waykeep.authority.asking import Ask, Spend
 from waykeep.authority.chains import Used
-from waykeep.authority.journal import EMPTY, JournalState
+from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.links import Chain, Link, narrow
 from waykeep.authority.permissions import (

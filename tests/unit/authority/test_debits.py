@@ -20,10 +20,10 @@ from tests.unit.authority.entries import (
     granting,
 )
 from tests.unit.builders import NOW_MS, Owner, a_line, a_record, an_approval, key, refused
-from waykeep.authority import journal
+from waykeep.authority import journal, journalstate
 from waykeep.authority.asking import Ask
 from waykeep.authority.chains import Used
-from waykeep.authority.journal import EMPTY, JournalState
+from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.records import Debited, Detail, JournalObject, SegmentEntry, SegmentsAccepted
@@ -68,7 +68,7 @@ def test_one_more_than_the_grants_runs_is_refused() -> None:
         state = add(state, debited(state, request))
     refused_debit(state, debited(state, "three"))
     # Also where the first two are only known from a snapshot.
-    later = journal.begin(None, state.head, state.quoted, state.used)
+    later = journalstate.begin(None, state.head, state.quoted, state.used)
     refused_debit(later, debited(later, "three"))
 
 
@@ -190,7 +190,9 @@ class Snapshot:
 
 
 def test_what_a_snapshot_knows_counts_as_much_as_what_was_folded() -> None:
-    state = journal.begin(Snapshot(), Head(3, sha256(b"record 3")), 2, {OWNER.state.digest_at(GRANT): Used(1, BITS)})
+    state = journalstate.begin(
+        Snapshot(), Head(3, sha256(b"record 3")), 2, {OWNER.state.digest_at(GRANT): Used(1, BITS)}
+    )
     repeated: list[Detail] = [
         SegmentsAccepted((a_line("a.age"),)),
         a_run(),

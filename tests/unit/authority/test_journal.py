@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW_MS, a_line, a_record, an_owner, born, key, refused
 from waykeep.authority import journal, ownerlog
-from waykeep.authority.journal import EMPTY, JournalState
+from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.records import Detail, JournalObject, JournalRecord, RunDone, SegmentsAccepted
 from waykeep.authority.statements import DeviceAdded, StateKeyNamed
 from waykeep.errors import AuthorityError, WaykeepError

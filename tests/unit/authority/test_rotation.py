@@ -23,7 +23,7 @@ from tests.unit.authority.entries import (
 )
 from tests.unit.builders import Owner, a_line, a_record, an_approval, an_owner, born, control_salt, key, refused
 from waykeep.authority import controls, dsse, journal, ownerlog
-from waykeep.authority.journal import EMPTY, JournalState
+from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import FOREVER, Ended, Named, OwnerState
 from waykeep.authority.permissions import Lifted, Withdrawn, Withheld

@@ -23,9 +23,9 @@ from tests.unit.authority.entries import (
     granting,
 )
 from tests.unit.builders import NOW_MS, Owner, a_record, an_approval, key, refused
-from waykeep.authority import journal, spending
+from waykeep.authority import journal, journalstate, spending
 from waykeep.authority.asking import Ask, Spend
-from waykeep.authority.journal import EMPTY, JournalState
+from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.permissions import Withdrawn
 from waykeep.authority.records import Debited, Detail
@@ -122,7 +122,7 @@ def test_journal_forked() -> None:
 
 def test_journal_forked_where_a_snapshot_does_not_know_the_witnessed_record() -> None:
     """What cannot be told is not taken for right."""
-    no_standing("journal-forked", OWNER, journal.begin(None, THREE.head, OWNER.state.head.number))
+    no_standing("journal-forked", OWNER, journalstate.begin(None, THREE.head, OWNER.state.head.number))
 
 
 def test_a_journal_that_lacks_what_the_witness_before_was_closed_with() -> None:

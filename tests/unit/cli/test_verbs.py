@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 SOURCES = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED = re.compile(r"\bwaykeep ([a-z]+)(?: ([a-z]+))?")
-GROUPS = ("algo", "grant", "host", "keys", "supervisor", "witness")
+GROUPS = ("aggregator", "algo", "grant", "host", "keys", "study", "supervisor", "witness")
 
 
 def unknown(text: str) -> Iterator[str]:

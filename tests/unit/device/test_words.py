@@ -10,12 +10,14 @@ import pytest
 
 from tests.unit.authority import entries
 from tests.unit.builders import A_DIGEST, NODE_RECIPIENT, Owner, a_line, an_approval, an_owner, key
+from tests.unit.studying import a_budget, a_query, a_study, a_study_debit, an_intent, joining, signed, what_was_sent
 from waykeep.authority.areas import Area
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import (
     AlgorithmRevoked,
     EverythingRevoked,
     HolderRevoked,
+    Joined,
     Lifted,
     LinkRevoked,
     Withdrawn,
@@ -101,6 +103,8 @@ ENTRIES: list[tuple[Body, str]] = [
     ),
     (Withheld(None, None, CELL, ""), "You withhold an area: no algorithm"),
     (Lifted(9), "You withhold no longer what entry 9 took out."),
+    (Joined(signed(a_study()).decode()), "You joined the study “How much is recorded” (sha256:"),
+    (a_budget(10**12 // 2), "All studies together may learn epsilon 5.76 at delta 1e-06 in each 365 days."),
 ]
 OUTCOME = Spent("r" * 22, "trips 1.0.0", {"location": 50, "battery": 2}, 4, SOME_DAY_MS, RECEIPT)
 RUN = RunDone("r" * 22, A_DIGEST, "trips 1.0.0", 6, {}, {"location": 50}, 4, SOME_DAY_MS, RECEIPT, None)
@@ -160,6 +164,24 @@ def test_runs_debits_and_outcomes(log: OwnerState) -> None:
     assert "and were kept as derived/trips." in words.detail(kept, log)
     assert words.detail(DEBIT, log) == f"One run of grant 8 was used by the key {KEY[:12]}…, for one recipient."
     assert words.detail(OUTCOME, log).startswith("trips 1.0.0 read 52 rows; 4 rows were given to the holder.")
+
+
+def test_what_studies_did() -> None:
+    owner, digest, number = joining(name="words")
+    query, log = a_query(digest), owner.state
+    assert words.detail(an_intent(query), log).startswith("A query of the study “How much is recorded” was found right")
+    debit = words.detail(a_study_debit(query, number, None), log)
+    assert debit == (
+        "Repetition 1 of the study “How much is recorded” was debited from your budget, for one query and its "
+        "aggregator."
+    )
+    sent = what_was_sent(query, defaulted=("no-data",))
+    assert words.detail(sent, log) == (
+        "3 rows were read for the study “How much is recorded”, and a bounded answer was sent; 1 of its questions got "
+        "the default (no-data)."
+    )
+    assert words.detail(what_was_sent(query), log).endswith("a bounded answer was sent.")
+    assert digest[:19] in words.detail(an_intent(query), an_owner().state)
 
 
 def test_no_receipt_recipient_or_whole_key_is_said(log: OwnerState) -> None:

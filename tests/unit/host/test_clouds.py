@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -19,7 +18,6 @@ from waykeep.formats.frames import (
     LaunchAlgorithm,
     LaunchCloud,
     Launched,
-    ListClouds,
     Refused,
 )
 from waykeep.formats.ids import ROOMS, sha256
@@ -122,51 +120,18 @@ def test_a_caller_that_a_newer_list_leaves_out_rings_no_more(host: Host, person:
 
 
 def test_an_algorithm_service_is_launched_with_the_bundles_bytes(tmp_path: Path) -> None:
-    with running(tmp_path) as host:
+    with running(tmp_path, HostLimits(algorithms=3, queue_s=7.0)) as host:
         host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
         answer = host.ask("POST", SERVICES)
         assert answer.status_code == 201
         assert msgspec.json.decode(answer.content, type=Address) == Address("127.0.0.1", 30001, True)
-        assert host.node.asked == [ListClouds(), LaunchAlgorithm(sha256(BUNDLE), BUNDLE)]
+        assert host.node.asked == [LaunchAlgorithm(sha256(BUNDLE), BUNDLE, most=3, wait_s=7.0)]
 
 
 def test_no_service_is_launched_without_the_bundle(host: Host) -> None:
     asked = len(host.node.asked)
     refused(host.ask("POST", f"/v1/algorithms/{sha256(b'unpublished')}/services"), 404, "bundle-unknown")
     assert len(host.node.asked) == asked
-
-
-def test_too_many_services_are_refused_even_at_once(tmp_path: Path) -> None:
-    with running(tmp_path, HostLimits(algorithms=3)) as host:
-        host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
-        with ThreadPoolExecutor(10) as pool:
-            answers = list(pool.map(lambda _: host.ask("POST", SERVICES), range(10)))
-        assert sorted(answer.status_code for answer in answers) == [201] * 3 + [503] * 7
-        assert host.node.algorithms == 3
-        late = host.ask("POST", SERVICES)
-        refused(late, 503, "algorithms-busy")
-        assert late.headers["retry-after"] == "1"
-        host.node.algorithms = 2
-        assert host.ask("POST", SERVICES).status_code == 201
-
-
-def test_a_slow_launch_does_not_hold_everybody(tmp_path: Path) -> None:
-    with running(tmp_path, HostLimits(queue_s=0.05)) as host:
-        host.ask("PUT", f"/v1/bundles/{sha256(BUNDLE)}", BUNDLE)
-        entered, leave = threading.Event(), threading.Event()
-
-        def slow(request: ControlRequest) -> ControlReply:
-            entered.set()
-            assert leave.wait(20)
-            return host.node.launch(request)
-
-        host.node.answer = slow
-        with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(host.ask, "POST", SERVICES)
-            assert entered.wait(20)
-            refused(host.ask("POST", SERVICES), 503, "algorithms-busy")
-            leave.set()
-            assert first.result().status_code == 201
 
 
 def test_a_supervisor_that_is_down_is_said_so(tmp_path: Path) -> None:

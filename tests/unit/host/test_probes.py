@@ -137,7 +137,7 @@ def test_the_interface_describes_each_route(host: Host, tmp_path: Path) -> None:
     }
     described = {(path, method) for path, methods in document["paths"].items() for method in methods}
     assert described == served
-    assert len(served) == 14
+    assert len(served) == 20
 
 
 def test_the_interface_has_every_schema_that_it_names(host: Host) -> None:

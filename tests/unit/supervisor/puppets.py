@@ -19,7 +19,7 @@ from waykeep.attestation import insecure
 from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
 from waykeep.authority.keys import SigningKey
 from waykeep.errors import WaykeepError
-from waykeep.formats.frames import AssignAlgorithm, AssignCloud, Launched
+from waykeep.formats.frames import AssignAlgorithm, AssignCloud, LaunchAlgorithm, Launched
 from waykeep.formats.ids import OwnerId, sha256
 from waykeep.supervisor import zygote
 from waykeep.supervisor.answers import Answers
@@ -153,7 +153,7 @@ class Stage:
 
     async def algorithm(self) -> Puppet:
         bundle = self.path.encode()
-        asked = asyncio.create_task(self.node.algorithm(sha256(bundle), bundle))
+        asked = asyncio.create_task(self.node.algorithm(LaunchAlgorithm(sha256(bundle), bundle, 8, 5.0)))
         puppet = await self.arrived.get()
         await puppet.tell("ready")
         await asked
@@ -166,8 +166,8 @@ class Stage:
 
     async def settled(self) -> None:
         """Waits until the node holds nothing of any process."""
-        node = self.node
-        while node._by_pid or node._clouds or node._tasks or node._locks:  # noqa: ASYNC110 - no event says so
+        node, held = self.node, self.node._processes
+        while held._by_pid or node._clouds or held._tasks or node._locks:  # noqa: ASYNC110 - no event says so
             await asyncio.sleep(0.001)
 
 
@@ -184,7 +184,7 @@ async def stage(*, idle_s: float = 600.0, key: NodeKey | None = None) -> AsyncIt
     parent, pid = os.getpid(), os.fork()
     if pid == 0:
         try:
-            load = lambda: Workloads(warm=lambda: None, user_cloud=_obey, front=_obey, child=_wait)  # noqa: E731
+            load = lambda: Workloads(warm=lambda: None, user_cloud=_obey, front=_obey, child=_wait, aggregator=_obey)  # noqa: E731
             zygote.run(theirs, parent, load)
         finally:
             os._exit(1)
@@ -212,5 +212,5 @@ async def stage(*, idle_s: float = 600.0, key: NodeKey | None = None) -> AsyncIt
                 puppet.close()
             server.close()
             await server.wait_closed()
-            for task in list(node._tasks):
+            for task in list(node._processes._tasks):
                 task.cancel()

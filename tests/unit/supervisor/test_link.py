@@ -27,7 +27,7 @@ from waykeep.formats.ids import OwnerId
 from waykeep.formats.wire import MAX_FRAME, decode_frame, encode_frame
 from waykeep.supervisor.link import Link
 
-ASSIGNED = AssignCloud(OwnerId("a" * 52), "/store", "http://127.0.0.1:1", "127.0.0.1", "age1...", 600.0)
+ASSIGNED = AssignCloud(OwnerId("a" * 52), "/store", "http://127.0.0.1:1", "127.0.0.1", "age1...", 600.0, 5.0)
 
 
 @pytest.fixture

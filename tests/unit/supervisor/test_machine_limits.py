@@ -18,7 +18,10 @@ def _nothing(*_: object) -> None:
 
 def _parent(control: socket.socket, parent: int) -> None:
     """A preloaded parent with room for its epoll, a request's socket, and three more: two pipes are one too many."""
-    load = lambda: Workloads(warm=lambda: None, user_cloud=_nothing, front=_nothing, child=_nothing)  # noqa: E731
+
+    def load() -> Workloads:
+        return Workloads(lambda: None, user_cloud=_nothing, front=_nothing, child=_nothing, aggregator=_nothing)
+
     limit = 3 + 5 + (control.fileno() < 8)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     zygote.run(control, parent, load)

@@ -13,14 +13,14 @@ import pytest
 
 import waykeep
 from tests.unit.builders import refused
-from waykeep.attestation.evidence import ALGORITHM, USER_CLOUD
+from waykeep.attestation.evidence import AGGREGATOR, ALGORITHM, USER_CLOUD
 from waykeep.errors import SupervisorError
 from waykeep.formats.ids import parse_digest
 from waykeep.supervisor import measure
 from waykeep.supervisor.measure import LIBRARIES, ROOMS
 
 PACKAGE = Path(waykeep.__file__).parent
-PARTS = ("supervisor", USER_CLOUD, ALGORITHM)
+PARTS = ("supervisor", USER_CLOUD, ALGORITHM, AGGREGATOR)
 
 
 def copy(folder: Path) -> Path:
@@ -46,7 +46,7 @@ def root(tmp_path: Path) -> Path:
 
 def test_each_part_has_a_measurement_of_its_own(before: dict[str, str]) -> None:
     assert set(ROOMS) == set(PARTS)
-    assert len({parse_digest(found) for found in before.values()}) == 3
+    assert len({parse_digest(found) for found in before.values()}) == len(PARTS)
 
 
 def test_two_copies_in_different_folders_measure_the_same(before: dict[str, str], root: Path) -> None:
@@ -63,10 +63,10 @@ def test_byte_code_and_what_is_no_python_do_not_count(before: dict[str, str], ro
 @pytest.mark.parametrize(
     ("name", "changed"),
     [
-        ("usercloud/cloud.py", {USER_CLOUD, ALGORITHM}),
-        ("vault/segments.py", {USER_CLOUD, ALGORITHM}),
-        ("channel/tls.py", {USER_CLOUD, ALGORITHM}),
-        ("algorithm/sandbox.py", {USER_CLOUD, ALGORITHM}),
+        ("usercloud/cloud.py", {USER_CLOUD, ALGORITHM, AGGREGATOR}),
+        ("vault/segments.py", {USER_CLOUD, ALGORITHM, AGGREGATOR}),
+        ("channel/tls.py", {USER_CLOUD, ALGORITHM, AGGREGATOR}),
+        ("algorithm/sandbox.py", {USER_CLOUD, ALGORITHM, AGGREGATOR}),
         ("supervisor/isolation.py", set(PARTS)),
         ("node/__main__.py", set(PARTS)),
         ("formats/ids.py", set(PARTS)),
@@ -98,13 +98,13 @@ def test_a_file_more_or_less(before: dict[str, str], root: Path, what: str) -> N
     else:
         source.rename(root / "vault" / "outside.py")
     after = of(root)
-    assert {part for part in PARTS if after[part] != before[part]} == {USER_CLOUD, ALGORITHM}
+    assert {part for part in PARTS if after[part] != before[part]} == {USER_CLOUD, ALGORITHM, AGGREGATOR}
 
 
 def test_reference_values_are_what_the_parts_measure_as(before: dict[str, str], root: Path) -> None:
     found = measure.reference_values(root)
     assert found.supervisor == (before["supervisor"],)
-    assert found.workloads == {part: (before[part],) for part in (USER_CLOUD, ALGORITHM)}
+    assert found.workloads == {part: (before[part],) for part in (USER_CLOUD, ALGORITHM, AGGREGATOR)}
 
 
 def test_a_library_that_cannot_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from tests.unit.supervisor.puppets import ANNA, BERT, patiently, stage
 from waykeep.errors import SupervisorError
 from waykeep.formats.frames import Launched, Ready, Sleeping
 from waykeep.formats.wire import encode_frame
-from waykeep.supervisor import node as node_module
+from waykeep.supervisor import processes
 
 
 def descriptors() -> int:
@@ -110,7 +110,7 @@ def test_another_owner_does_not_wait() -> None:
 
 @pytest.mark.parametrize("asking", [False, True])
 def test_one_that_does_not_end_is_killed(asking: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node_module, "SLEEP_S", 0.05)
+    monkeypatch.setattr(processes, "SLEEP_S", 0.05)
 
     async def work() -> None:
         async with stage() as found:
@@ -148,10 +148,10 @@ def test_saying_it_twice_changes_nothing() -> None:
     async def work() -> None:
         async with stage() as found:
             _, puppet = await found.launch()
-            tasks = len(found.node._tasks)
+            tasks = len(found.node._processes._tasks)
             for _ in range(3):
                 await puppet.tell("sleep")
-            assert len(found.node._tasks) == tasks + 1
+            assert len(found.node._processes._tasks) == tasks + 1
             await puppet.tell("end")
             await found.settled()
 

@@ -12,8 +12,8 @@ import msgspec
 
 from tests.unit.authority import entries
 from tests.unit.builders import NOW_MS, Owner, a_line, an_owner
-from waykeep.authority import dsse, journal
-from waykeep.authority.journal import JournalState
+from waykeep.authority import dsse, journalstate
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.records import (
@@ -59,7 +59,7 @@ class Life:
         self.grant = self.log.head.number
         self.secrets = [self.owner.log_secret]
         self.publish()
-        self.state = journal.EMPTY
+        self.state = journalstate.EMPTY
         self.random = random.Random(7)
 
     @property
@@ -130,7 +130,7 @@ class Life:
 
     def folded(self) -> JournalState:
         """The journal without any snapshot."""
-        return self.reader().journal(journal.EMPTY, self.log)
+        return self.reader().journal(journalstate.EMPTY, self.log)
 
     def woken(self) -> JournalState:
         """The journal from the newest snapshot on."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW_MS, a_line
 from tests.unit.vault.snapshotting import Life
-from waykeep.authority import journal
+from waykeep.authority import journalstate
 from waykeep.authority.records import RunDone, SegmentEntry, SegmentsAccepted, StreamTotal
 from waykeep.formats.ids import sha256
 from waykeep.vault import catalogue
@@ -55,7 +55,7 @@ def test_totals_count_a_result_once_it_is_superseded_across_a_snapshot(tmp_path:
     assert catalogue.totals(life.state) == catalogue.totals(life.folded()) == expected
     life.snapshot()
     assert catalogue.totals(life.woken()) == expected
-    assert catalogue.totals(journal.EMPTY) == {}
+    assert catalogue.totals(journalstate.EMPTY) == {}
 
 
 def test_totals_count_rows_that_were_new(tmp_path: Path) -> None:

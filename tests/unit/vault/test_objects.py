@@ -12,8 +12,8 @@ from tests.unit.builders import epoch_statement
 from tests.unit.vault import segmenting
 from tests.unit.vault.segmenting import LOG, NOW_MS, OWNER, SECRETS, STATE_KEY
 from tests.unit.vault.snapshotting import Life
-from waykeep.authority import dsse, journal
-from waykeep.authority.journal import JournalState
+from waykeep.authority import dsse, journalstate
+from waykeep.authority.journalstate import JournalState
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.records import HEAD_TYPE, JournalHead, SegmentEntry, SegmentsAccepted
 from waykeep.authority.statements import EPOCH_TYPE, EpochOpened, EpochStatement
@@ -121,10 +121,10 @@ def test_each_log_secret_opens_its_part_and_without_the_newest_the_owner_has_to_
         life.grow(1)
     assert len(life.secrets) == 4
     assert life.reader().owner_log(None, before) == life.log
-    assert life.reader().journal(journal.EMPTY, life.log) == life.state
+    assert life.reader().journal(journalstate.EMPTY, life.log) == life.state
     behind = Reader(life.store, life.owner.id, tuple(life.secrets[:-1]))
     with refused("log-secret-missing", "vault"):
-        behind.journal(journal.EMPTY, life.log)
+        behind.journal(journalstate.EMPTY, life.log)
     # The entry that names the newest is for the secret before as well; the next one is not.
     assert behind.owner_log(None, before) == life.log
     life.owner.open_epoch(2)
@@ -142,13 +142,13 @@ def test_a_log_longer_than_a_batch(store: DirectoryStore, tmp_path: Path, monkey
     found = life.reader()
     assert found.owner_log(None, life.log.head) == life.log
     assert found.envelopes == life.owner.envelopes
-    assert life.reader().journal(journal.EMPTY, life.log) == life.state
+    assert life.reader().journal(journalstate.EMPTY, life.log) == life.state
     middle = Head(4, life.state.digests[4])
-    assert life.reader().journal(journal.EMPTY, life.log, until=middle).head == middle
+    assert life.reader().journal(journalstate.EMPTY, life.log, until=middle).head == middle
     with refused("journal-forked", "vault"):
-        life.reader().journal(journal.EMPTY, life.log, until=Head(4, sha256(b"another")))
+        life.reader().journal(journalstate.EMPTY, life.log, until=Head(4, sha256(b"another")))
     with refused("journal-forked", "vault"):
-        life.reader().journal(journal.EMPTY, life.log, until=Head(99, sha256(b"more than there is")))
+        life.reader().journal(journalstate.EMPTY, life.log, until=Head(99, sha256(b"more than there is")))
 
 
 def test_a_store_that_fails_is_not_taken_for_a_log_that_ends(tmp_path: Path, reader: Reader) -> None:
@@ -215,10 +215,10 @@ def test_a_missing_epoch_statement(store: DirectoryStore, reader: Reader) -> Non
 
 
 def test_what_was_appended_is_read(reader: Reader, written: Journal) -> None:
-    state = journal.EMPTY
+    state = journalstate.EMPTY
     for name in ("a", "b", "c"):
         state = written.append(state, LOG, detail(name))
-    found = reader.journal(journal.EMPTY, LOG)
+    found = reader.journal(journalstate.EMPTY, LOG)
     assert found == state
     assert list(found.segments) == ["a", "b", "c"]
     assert found.head is not None
@@ -227,25 +227,25 @@ def test_what_was_appended_is_read(reader: Reader, written: Journal) -> None:
 
 def test_the_signed_head_is_of_the_newest_record(written: Journal) -> None:
     with refused("journal-empty", "vault"):
-        written.head(journal.EMPTY, LOG)
-    state = written.append(journal.EMPTY, LOG, detail("a"))
+        written.head(journalstate.EMPTY, LOG)
+    state = written.append(journalstate.EMPTY, LOG, detail("a"))
     payload = dsse.open_(written.head(state, LOG), HEAD_TYPE, [STATE_KEY.public]).payload
     assert decode_json(payload, JournalHead) == JournalHead(LOG.owner, state.head, LOG.head)
 
 
 def test_a_number_that_another_instance_took(store: DirectoryStore, reader: Reader, written: Journal) -> None:
     other = Journal(store, LOG.owner, STATE_KEY, os.urandom)
-    state = other.append(journal.EMPTY, LOG, detail("a"))
+    state = other.append(journalstate.EMPTY, LOG, detail("a"))
     with refused("journal-taken", "vault"):
-        written.append(journal.EMPTY, LOG, detail("a"))
-    assert reader.journal(journal.EMPTY, LOG) == state
+        written.append(journalstate.EMPTY, LOG, detail("a"))
+    assert reader.journal(journalstate.EMPTY, LOG) == state
 
 
 def test_what_the_rules_refuse_never_reaches_the_store(store: DirectoryStore, written: Journal) -> None:
     stranger = Journal(store, LOG.owner, SigningKey(b"x" * 32), os.urandom)
     with refused("journal-signer", "authority"):
-        stranger.append(journal.EMPTY, LOG, detail("a"))
-    state = written.append(journal.EMPTY, LOG, detail("a"))
+        stranger.append(journalstate.EMPTY, LOG, detail("a"))
+    state = written.append(journalstate.EMPTY, LOG, detail("a"))
     with refused("journal-repeat", "authority"):
         written.append(state, LOG, detail("a"))
     assert store.names(f"{HOME}/journal") == [f"{numbered(0)}.age"]
@@ -255,13 +255,13 @@ def test_a_store_that_fails_is_no_taken_number(tmp_path: Path, store: DirectoryS
     folder = tmp_path / HOME / "journal"
     folder.rmdir()
     with refused("store-failed", "vault"):
-        written.append(journal.EMPTY, LOG, detail("a"))
+        written.append(journalstate.EMPTY, LOG, detail("a"))
     folder.mkdir()
-    assert isinstance(written.append(journal.EMPTY, LOG, detail("a")), JournalState)
+    assert isinstance(written.append(journalstate.EMPTY, LOG, detail("a")), JournalState)
 
 
 def test_both_recipients_open_the_journal(store: DirectoryStore, written: Journal) -> None:
-    written.append(journal.EMPTY, LOG, detail("a"))
+    written.append(journalstate.EMPTY, LOG, detail("a"))
     data = store.get(f"{HOME}/journal/{numbered(0)}.age")
     opened = {
         agefile.open_(data, [secret], limit=1 << 20, what="it") for secret in (SECRETS.logs[-1], OWNER.paper.opening)

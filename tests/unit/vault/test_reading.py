@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.people import refused
 from tests.unit.vault.segmenting import EPOCHS, LOG, NOW_MS, SECRETS, STATE_KEY, header, rows, uploaded
-from waykeep.authority import journal
+from waykeep.authority import journalstate
 from waykeep.authority.records import SegmentEntry
 from waykeep.errors import VaultError
 from waykeep.formats.ids import sha256
@@ -66,7 +66,7 @@ def accepted(parts: list[tuple[list[Row], int]]) -> list[tuple[SegmentEntry, Seg
 def select(lines: dict[str, SegmentEntry], stream: str, from_ms: int, to_ms: int) -> list[SegmentEntry]:
     """What is chosen of lines that one record each accepted."""
     places = {name: number for number, name in enumerate(lines)}
-    state = msgspec.structs.replace(journal.EMPTY, segments=lines, places=places)
+    state = msgspec.structs.replace(journalstate.EMPTY, segments=lines, places=places)
     return catalogues.select(state, stream, from_ms, to_ms)
 
 

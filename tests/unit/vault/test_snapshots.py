@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.unit.builders import NOW_MS, a_line, refused
 from tests.unit.vault.snapshotting import Counting, Failing, Life, a_debit, same
-from waykeep.authority import journal
+from waykeep.authority import journalstate
 from waykeep.authority.records import SegmentsAccepted
 from waykeep.errors import VaultError
 from waykeep.formats import agefile
@@ -99,7 +99,7 @@ def test_what_is_cut_is_all_there_and_within_bounds() -> None:
     lines = tuple((number // 300, a_line(f"{number}.age")) for number in range(300 * 30))
     ids = tuple(str(number) for number in range(20))
     debits = tuple(a_debit(f"{number:022}", 1, None) for number in range(29))
-    whole = Chunk(0, bytes(range(30)) * 32, lines, ids, debits, ids[:7])
+    whole = Chunk(0, bytes(range(30)) * 32, lines, ids, debits, ids[:7], (), (), ())
     parts = chunks.cut(whole)
     assert all(len(plain) <= chunks.PLAIN for _, plain in parts)
     assert all(msgspec.msgpack.decode(plain, type=Chunk) == chunk for chunk, plain in parts)
@@ -115,7 +115,7 @@ def test_what_is_cut_is_all_there_and_within_bounds() -> None:
 
 def test_a_single_record_that_is_larger_than_a_chunk_is_one() -> None:
     lines = tuple((5, a_line(f"{number}.age", stream="json/" + "x" * 200)) for number in range(3000))
-    ((chunk, plain),) = chunks.cut(Chunk(5, bytes(32), lines, (), (), ()))
+    ((chunk, plain),) = chunks.cut(Chunk(5, bytes(32), lines, (), (), (), (), (), ()))
     assert chunks.PLAIN < len(plain) <= chunks.MAX_CHUNK
     assert chunk.segments == lines
 
@@ -197,7 +197,7 @@ def test_without_new_records_nothing_is_written(life: Life) -> None:
     life.snapshot()
     assert life.names() == before
     with refused("journal-empty"):
-        snapshots.write(life.reader(), life.log, journal.EMPTY, life.owner.state_key)
+        snapshots.write(life.reader(), life.log, journalstate.EMPTY, life.owner.state_key)
 
 
 def test_an_index_that_is_not_needed_is_not_read(tmp_path: Path) -> None:

@@ -220,5 +220,5 @@ def test_an_owners_folders_admit_the_group_and_nobody_else(tmp_path: Path) -> No
 
 def test_the_folder_of_bundles(tmp_path: Path) -> None:
     for _ in range(2):
-        DirectoryStore(tmp_path).create_bundles()
+        DirectoryStore(tmp_path).create_shared()
     assert (tmp_path / "bundles").is_dir()

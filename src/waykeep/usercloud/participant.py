@@ -1,0 +1,231 @@
+"""Taking part in a study's query, in the order that `waykeep.authority.participating` gives.
+
+The host rings, and says where the aggregator listens; this user cloud dials it and appraises it, proves itself by its
+own evidence over its state key, and does what can be done now: it sends an intent, or once the cohort is frozen its
+answer. A ring that is repeated does the same again: no second debit, and the same answer.
+
+After the debit an answer of the same length is sent at the same time, whatever came of it: without data, and where the
+algorithm failed, it is the default that the study declares.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import msgspec
+
+from waykeep.attestation import claims as claims_buffer
+from waykeep.attestation.claims import Claims
+from waykeep.attestation.evidence import AGGREGATOR
+from waykeep.authority import contributing, keys, participating, queries, questions, studies
+from waykeep.authority.ownerstate import OwnerState
+from waykeep.authority.participating import Debit
+from waykeep.authority.participation import Contributed
+from waykeep.authority.plans import ReadPlan
+from waykeep.authority.queries import Contribution, Query, QueryStatus
+from waykeep.authority.studies import Question, Signed
+from waykeep.channel.client import AttestedClient
+from waykeep.errors import UserCloudError, WaykeepError
+from waykeep.formats import agefile, answers
+from waykeep.formats.bundle import Bundle
+from waykeep.formats.ids import Digest, PublicKey, query_binding
+from waykeep.formats.messages import Intending, Ring
+from waykeep.formats.wire import decode_json, encode_json
+from waykeep.privacy import bounds
+from waykeep.usercloud import reading
+from waykeep.usercloud.cloud import Cloud
+from waykeep.usercloud.computing import Computer, Watch
+from waykeep.usercloud.efforts import Effort
+from waykeep.usercloud.outside import fetch_bundle
+from waykeep.usercloud.witnessing import Witnessing
+
+LATE = "run-late"
+NO_DATA = "no-data"
+_TOLD = frozenset({"attestation", "channel", "witness", "host", "vault", "aggregator"})
+"""Families whose rules the host may learn: what an owner allows, or has left, is none of them."""
+
+
+class Attester(Protocol):
+    """Whoever makes evidence for this process."""
+
+    def evidence(self, claims: bytes, sandbox: tuple[str, ...]) -> bytes: ...
+
+
+class Came(msgspec.Struct, frozen=True):
+    """What came of one question. ``failed`` is the rule by which it is the default, or empty."""
+
+    vector: list[int]
+    rows_in: dict[str, int]
+    measured: dict[str, str]
+    failed: str = ""
+
+
+Bundles = Mapping[Digest, Bundle]
+
+
+class Participant:
+    """Takes part in queries for one owner."""
+
+    def __init__(self, cloud: Cloud, computer: Computer, witnessing: Witnessing, attester: Attester) -> None:
+        self._cloud, self._computer, self._witnessing, self._attester = cloud, computer, witnessing, attester
+        self.event: Callable[[str], None] = lambda name: None
+
+    def answer(self, ring: Ring) -> str:
+        """Do what a ring asks; what it came to, as `waykeep.formats.messages.Rung` says it. Raises nothing."""
+        try:
+            return self._take_part(ring)
+        except WaykeepError as error:
+            return error.rule if error.family in _TOLD else "refused"
+        except Exception as error:  # noqa: BLE001 - whoever rings learns no more than that it failed
+            self.event(f"unexpected-{type(error).__name__.lower()}")
+            return "failed"
+
+    def _take_part(self, ring: Ring) -> str:
+        cloud, watch = self._cloud, Watch()
+        log = cloud.refresh()
+        # Before the witness or anybody else is asked.
+        _, signed = contributing.membership(log, ring.study)
+        time_ms = self._witnessing.stand(log)
+        watch.lap("stand")
+        parts = signed.study.aggregator
+        with AttestedClient(
+            ring.aggregator,
+            workload=AGGREGATOR,
+            binding=query_binding(ring.study, ring.repetition),
+            trust=cloud.keys.trust.only(AGGREGATOR, parts.supervisors, parts.aggregators),
+            clock=lambda: time_ms,
+        ) as client:
+            query = _status(client.request("GET", "/v1/query")).query
+            if (query.study, query.repetition) != (ring.study, ring.repetition):
+                raise UserCloudError("query-mismatch", "found a query of another study or repetition", status=409)
+            watch.lap("appraise")
+            cloud.intend(log, query, time_ms)
+            status = _status(client.request("POST", "/v1/intents", self._intending(query, signed)))
+            watch.lap("intend")
+            if status.phase != queries.ANSWERING or status.counted:
+                return "answered" if status.counted else status.phase
+            client.request("POST", "/v1/contributions", self._answered(log, signed, query, time_ms, watch))
+        return "answered"
+
+    def _intending(self, query: Query, signed: Signed) -> bytes:
+        key = self._cloud.state_key
+        claims = claims_buffer.encode(Claims(keys.spki_digest(key.public), query.nonce))
+        intent = queries.intent(query, signed.study, key)
+        return encode_json(Intending(intent.decode(), self._attester.evidence(claims, ()), claims))
+
+    # -- once the cohort is frozen -------------------------------------------------------------------------------------
+
+    def _answered(self, log: OwnerState, signed: Signed, query: Query, time_ms: int, watch: Watch) -> bytes:
+        """The sealed answer, once everything that it rests on is durable, witnessed and recorded."""
+        cloud, asked = self._cloud, signed.study.questions
+        bundles = {q.algorithm: fetch_bundle(self._computer.host_url, q.algorithm) for q in asked}
+        for question in asked:
+            questions.check(question, bundles[question.algorithm])
+        inputs = [questions.inputs(bundles[q.algorithm]) for q in asked]
+        watch.lap("fetch")
+        debit, head = cloud.debit_study(log, query, inputs, time_ms)
+        time_ms = self._witnessing.witness(log, head)
+        participating.still(log, debit.made, time_ms)
+        ends = time.monotonic() + signed.study.deadline_ms / 1000
+        watch.lap("debit")
+        known = cloud.journal.contributed(query.id)
+        if known is None:
+            came: list[Came] = []
+            effort = Effort[None](lambda e: self._compute(came, signed, debit, bundles, time_ms, e))
+            effort.watch(lambda: participating.still(cloud.refresh(), debit.made, time_ms), until=ends)
+            came += [_default(q, _why(effort)) for q in asked[len(came) :]]
+            watch.lap("run")
+            known = _contributed(signed, query, came, time_ms, watch)
+            cloud.append(known)
+        else:
+            time.sleep(max(0.0, ends - time.monotonic()))
+        log = cloud.refresh()
+        participating.still(log, debit.made, self._witnessing.stand(log))
+        watch.lap("record")
+        return _seal(
+            cloud.state_key.public,
+            queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key),
+            signed,
+            query,
+        )
+
+    def _compute(
+        self,
+        came: list[Came],
+        signed: Signed,
+        debit: Debit,
+        bundles: Bundles,
+        time_ms: int,
+        effort: Effort[None],
+    ) -> None:
+        """Add what comes of each question to ``came``, in their order."""
+        for question, plan in zip(signed.study.questions, debit.plans, strict=True):
+            try:
+                came.append(self._question(question, bundles[question.algorithm], plan, debit, time_ms, effort))
+            except WaykeepError as error:
+                came.append(_default(question, error.rule))
+
+    def _question(
+        self,
+        question: Question,
+        bundle: Bundle,
+        plan: ReadPlan | None,
+        debit: Debit,
+        time_ms: int,
+        effort: Effort[None],
+    ) -> Came:
+        cloud, made = self._cloud, debit.made
+        until = -1 if made.read_to is None else made.read_to.number
+        # Where there is nothing to read, the same is done with no rows: it looks the same from outside.
+        tables = questions.empty(bundle) if plan is None else reading.read(cloud, plan, until, made.epochs).tables
+        rows, measured = self._computer.compute(
+            bundle, question.parameters, tables, cloud.keys.trust, time_ms, Watch(), effort.stopped_by
+        )
+        counts = {stream: found.num_rows for stream, found in tables.items()}
+        if not any(counts.values()):
+            return msgspec.structs.replace(_default(question, NO_DATA), measured=measured)
+        return Came(bounds.clamp(questions.vector(question, rows), question.bounds), counts, measured)
+
+
+def _status(body: bytes) -> QueryStatus:
+    return decode_json(body, QueryStatus, what="a query's status")
+
+
+def _default(question: Question, rule: str) -> Came:
+    return Came(bounds.default(question.bounds), {}, {}, rule)
+
+
+def _why(effort: Effort[None]) -> str:
+    try:
+        effort.result()
+    except Exception as error:  # noqa: BLE001 - the default is sent, and the owner is told the kind
+        return f"unexpected-{type(error).__name__.lower()}"
+    return LATE
+
+
+def _contributed(signed: Signed, query: Query, came: list[Came], time_ms: int, watch: Watch) -> Contributed:
+    rows_in: dict[str, int] = {}
+    measured: dict[str, str] = {}
+    for each in came:
+        measured |= each.measured
+        for stream, count in each.rows_in.items():
+            rows_in[stream] = rows_in.get(stream, 0) + count
+    return Contributed(
+        study=signed.digest,
+        repetition=query.repetition,
+        query=query.id,
+        answers=tuple(studies.sparse(each.vector) for each in came),
+        defaulted=tuple(each.failed for each in came),
+        rows_in=rows_in,
+        time_ms=time_ms,
+        measured=measured,
+        stages=watch.stages,
+    )
+
+
+def _seal(member: PublicKey, envelope: bytes, signed: Signed, query: Query) -> bytes:
+    """The answer in its one length, for the aggregator of this query alone."""
+    padded = answers.pad(envelope, queries.contribution_size(signed.study))
+    return agefile.seal(padded, [query.recipient])
