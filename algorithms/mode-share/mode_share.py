@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from activity import MODES, STILL, Spells, in_force, spells
+from activity import MODES, STILL, VEHICLE, Spells, in_force, spells
 from legs import Rules, legs
 from segments import runs_of, smooth
 from stays import Journey, journeys
@@ -14,6 +14,7 @@ from track import Floats, Ints, clean, distance
 MAX_DISTANCE_M = 1_000_000_000
 MAX_DURATION_S = 400_000_000
 MAX_SEGMENTS = 1_000_000
+MAX_TRIPS = 100_000
 
 Row = dict[str, int | str | bool]
 
@@ -47,7 +48,7 @@ def shares(journey: Journey, mode: Ints, carry_s: int, min_segment_s: int) -> Fl
 
 
 def run(tables: dict[str, pa.Table], parameters: dict[str, int | str | bool]) -> list[Row]:
-    """Adds up distance and time of all journeys per mode.
+    """Adds up distance, time and carbon dioxide of all journeys per mode.
 
     Args:
         tables: `filtered-location` with ts_ms, lat_e7, lon_e7, accuracy_cm, and `motion-activity` with ts_ms, type,
@@ -55,7 +56,8 @@ def run(tables: dict[str, pa.Table], parameters: dict[str, int | str | bool]) ->
         parameters: Those of algorithm.toml, all of them.
 
     Returns:
-        One row per mode, in the order of MODES. *still* is waiting on the way and has a duration only.
+        One row per mode, in the order of MODES. *still* is waiting on the way and has a duration only. A trip counts
+        for the mode of its longest part.
     """
     number = {key: int(value) for key, value in parameters.items()}
     rules = Rules(
@@ -68,17 +70,23 @@ def run(tables: dict[str, pa.Table], parameters: dict[str, int | str | bool]) ->
     track = clean(tables["filtered-location"], number["max_accuracy_m"], rules.max_speed_m_s)
     carry_s = number["carry_minutes"] * 60
     known = spells(tables["motion-activity"], number["min_confidence"], number["hold_minutes"] * 60_000, carry_s * 1000)
-    total = np.zeros((3, len(MODES)))
+    total, main = np.zeros((3, len(MODES))), np.zeros(len(MODES), dtype=np.int64)
     found = journeys(track, legs(track, rules), rules)
     for journey, mode in zip(found, modes_of(found, known), strict=True):
-        total += shares(journey, mode, carry_s, number["min_segment_s"])
-    total[0, STILL] = 0
+        own = shares(journey, mode, carry_s, number["min_segment_s"])
+        own[0, STILL] = 0
+        total += own
+        main[int(np.argmax(own[0]))] += 1
+    grams = np.zeros(len(MODES))
+    grams[VEHICLE] = total[0, VEHICLE] / 1000 * number["vehicle_g_per_km"]
     return [
         {
             "mode": name,
             "distance_m": min(round(float(total[0, index])), MAX_DISTANCE_M),
             "duration_s": min(round(float(total[1, index])), MAX_DURATION_S),
             "segments": min(round(float(total[2, index])), MAX_SEGMENTS),
+            "co2_g": min(round(float(grams[index])), MAX_DISTANCE_M),
+            "trips": min(int(main[index]), MAX_TRIPS),
         }
         for index, name in enumerate(MODES)
     ]

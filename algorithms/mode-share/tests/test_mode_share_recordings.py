@@ -58,3 +58,13 @@ def test_bus_ride_is_found_though_the_phone_took_it_for_standing_still() -> None
     """On 2016-06-20 Android said *still* with 95% in a bus at 10 m/s."""
     assert share("shankari_2016-06-20")["vehicle"]["segments"] == 2
     assert share("shankari_2016-06-20", carry_minutes=0)["unknown"]["distance_m"] > 1000
+
+
+@pytest.mark.parametrize("name", recordings.NAMES)
+def test_carbon_is_of_vehicles_alone_and_each_trip_counts_once(name: str) -> None:
+    rows = share(name, vehicle_g_per_km=200)
+    assert sum(row["trips"] for row in rows.values()) == len(bundles.run("trips", recordings.tables(name)))
+    vehicle = rows["vehicle"]
+    assert vehicle["co2_g"] == pytest.approx(vehicle["distance_m"] * 0.2, abs=1)
+    assert all(row["co2_g"] == 0 for mode, row in rows.items() if mode != "vehicle")
+    assert share(name, vehicle_g_per_km=0)["vehicle"]["co2_g"] == 0

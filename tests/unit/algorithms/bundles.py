@@ -18,7 +18,7 @@ from waykeep.formats.bundle import Bundle
 from waykeep.formats.manifest import Value
 
 ROOT = Path(__file__).parents[3] / "algorithms"
-NAMES = ("trips", "mode-share")
+NAMES = ("heat-map", "mode-share", "od-cells", "presence", "trip-statistics", "trips")
 
 Row = dict[str, Any]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.algorithms import bundles
-from waykeep.formats.manifest import Integer
+from waykeep.formats.manifest import Choice, Integer
 
-SHARED = ("track.py", "legs.py", "stays.py")
+SHARED = ("track.py", "legs.py", "stays.py", "hexes.py")
 
 
 @pytest.mark.parametrize("name", bundles.NAMES)
@@ -28,8 +28,8 @@ def test_every_folder_is_a_bundle_that_is_tested_here() -> None:
 
 @pytest.mark.parametrize("module", SHARED)
 def test_copies_of_a_shared_module_are_equal(module: str) -> None:
-    copies = {(bundles.ROOT / name / module).read_bytes() for name in bundles.NAMES}
-    assert len(copies) == 1
+    copies = [path.read_bytes() for path in bundles.ROOT.glob(f"*/{module}")]
+    assert len(copies) > 1 and len(set(copies)) == 1
 
 
 @pytest.mark.parametrize("name", bundles.NAMES)
@@ -40,6 +40,10 @@ def test_readme_names_all_that_the_manifest_declares(name: str) -> None:
     for word in declared:
         assert f"`{word}`" in readme
     for parameter in manifest.parameters:
+        if isinstance(parameter.domain, Choice):
+            assert all(f"| `{value}` |" in readme for value in parameter.domain.values)
+            assert f"(default `{parameter.default}`)" in readme
+            continue
         assert isinstance(parameter.domain, Integer)
         bounds = f"| {parameter.domain.minimum} to {parameter.domain.maximum} |"
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{parameter.name}` "))
@@ -55,6 +59,11 @@ def test_readme_names_all_that_the_manifest_declares(name: str) -> None:
         ("mode-share", "MAX_DURATION_S", "duration_s"),
         ("mode-share", "MAX_DISTANCE_M", "distance_m"),
         ("mode-share", "MAX_SEGMENTS", "segments"),
+        ("mode-share", "MAX_TRIPS", "trips"),
+        ("trip-statistics", "MAX_TRIPS", "trips"),
+        ("od-cells", "MAX_TRIPS", "trips"),
+        ("heat-map", "MAX_MINUTES", "minutes"),
+        ("heat-map", "MAX_VISITS", "visits"),
     ],
 )
 def test_caps_in_the_code_are_those_of_the_schema(name: str, constant: str, field: str) -> None:
