@@ -1,4 +1,4 @@
-"""A crowd: synthetic people as owners, each with a device, a witness and a budget, who joined studies and went to sleep."""
+"""A crowd: synthetic people as owners, each with a device, a witness and a budget, who join studies and go to sleep."""
 
 from __future__ import annotations
 
