@@ -10,9 +10,8 @@ from waykeep.authority.asking import Ask
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import Approved
 from waykeep.authority.plans import Inputs, ReadPlan
-from waykeep.authority.scopes import Scope
+from waykeep.authority.scopes import Scope, lifetime
 from waykeep.errors import AuthorityError
-from waykeep.formats import streams
 from waykeep.formats.messages import Run, Value
 
 
@@ -64,8 +63,8 @@ def kept_as(approval: Approved) -> str:
 
 
 def _in_time(scope: Scope, now_ms: int) -> None:
-    until = streams.MAX_TS_MS if scope.until_ms is None else scope.until_ms
-    if not (scope.not_before_ms or 0) <= now_ms < until:
+    begins, ends = lifetime(scope)
+    if not begins <= now_ms < ends:
         raise AuthorityError(
             "approval-expired",
             "found an approval whose time is over, or has not begun",

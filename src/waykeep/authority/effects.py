@@ -23,7 +23,7 @@ from waykeep.authority.permissions import (
     Withdrawn,
     Withheld,
 )
-from waykeep.authority.scopes import Scope, canonical
+from waykeep.authority.scopes import Scope, bounds, canonical, lifetime
 from waykeep.authority.statements import (
     WAIVER,
     AuthorityRotated,
@@ -151,8 +151,8 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
         case Withheld():
             if len(state.withheld) >= MAX_WITHHELD:
                 raise AuthorityError("log-limit", "found more withholdings than a log may hold in force", status=409)
-            if (body.from_ms or 0) >= (streams.MAX_TS_MS if body.to_ms is None else body.to_ms):
-                raise _malformed("a window without time")
+            if _is_empty(body.span):
+                raise _malformed("time to withhold")
             if body.area is not None:
                 canonical(Scope(areas=(body.area,)))
             return msgspec.structs.replace(state, withheld={**state.withheld, number: body})
@@ -243,12 +243,15 @@ def _check_scope(scope: Scope, store_as: str) -> None:
         raise _malformed("streams and parameters, or one that is not in its one form")
     if not all(scope.streams.values()):
         raise _malformed("columns")
-    from_ms, to_ms = scope.from_ms or 0, streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
-    not_before, until = scope.not_before_ms or 0, streams.MAX_TS_MS if scope.until_ms is None else scope.until_ms
-    if from_ms >= to_ms or not_before >= until or scope.last_ms == 0:
+    if _is_empty(bounds(scope.from_ms, scope.to_ms)) or _is_empty(lifetime(scope)) or scope.last_ms == 0:
         raise _malformed("time")
     if store_as and not streams.is_derived(store_as):
         raise _malformed("derived stream for its results")
+
+
+def _is_empty(times: tuple[int, int]) -> bool:
+    first, end = times
+    return first >= end
 
 
 def _malformed(what: str) -> AuthorityError:

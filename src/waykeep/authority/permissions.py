@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from waykeep.authority.areas import Area
-from waykeep.authority.scopes import Bits, Runs, Scope
+from waykeep.authority.scopes import Bits, Runs, Scope, bounds
 from waykeep.authority.studies import MAX_STUDY
 from waykeep.formats.ids import Digest, PublicKey
 from waykeep.formats.messages import Millis, Number, Recipient, Small
@@ -135,6 +135,11 @@ class Withheld(_Statement, frozen=True, tag="withheld"):
     to_ms: Millis | None
     area: Area | None
     words: Small
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The times that are taken out, half open, also where there is no bound."""
+        return bounds(self.from_ms, self.to_ms)
 
 
 class Lifted(_Statement, frozen=True, tag="lifted"):

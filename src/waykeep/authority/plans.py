@@ -158,7 +158,8 @@ def _window(scope: Scope, ask: Ask, now_ms: int) -> tuple[int, int]:
 
 
 def _within(line: Withheld, first: int, end: int) -> bool:
-    return (line.from_ms or 0) <= first and end <= (streams.MAX_TS_MS if line.to_ms is None else line.to_ms)
+    begins, ends = line.span
+    return begins <= first and end <= ends
 
 
 def _undefined(what: str) -> AuthorityError:

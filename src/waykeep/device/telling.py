@@ -6,7 +6,7 @@ import datetime
 import math
 
 from waykeep.authority.permissions import Approved, Granted, Withheld
-from waykeep.authority.scopes import Scope
+from waykeep.authority.scopes import Scope, lifetime
 from waykeep.formats import grid, streams
 
 EARTH_M2 = 5.1e14
@@ -118,7 +118,7 @@ def _who(allowed: Approved | Granted) -> str:
 
 
 def _how_often(allowed: Approved | Granted) -> str:
-    until = streams.MAX_TS_MS if allowed.scope.until_ms is None else allowed.scope.until_ms
+    _, until = lifetime(allowed.scope)
     end = "" if until >= streams.MAX_TS_MS else f", until {day(until)} UTC"
     if isinstance(allowed, Approved):
         return f"as often as you like{end}"
