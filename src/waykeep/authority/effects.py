@@ -131,19 +131,19 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
         case Withdrawn():
             in_force = {*state.approvals, *state.grants, *state.memberships}
             _known(body.number in in_force, "approval, grant or membership")
-            return _end(state, {body.number}, "grant-withdrawn", number)
+            return _end(state, {body.number}, number)
         case AlgorithmRevoked():
             given: dict[int, Approved | Granted] = {**state.approvals, **state.grants}
             using = {n for n, g in given.items() if g.algorithm == body.algorithm}
             using |= {n for n, s in state.memberships.items() if memberships.uses(s, body.algorithm)}
-            return _end(state, using, "grant-withdrawn", number)
+            return _end(state, using, number)
         case HolderRevoked():
             shunned = {**state.shunned, body.holder: (*state.shunned.get(body.holder, ()), number)}
             held = {n for n, grant in state.grants.items() if grant.holder == body.holder}
             held |= {n for n, signed in state.memberships.items() if signed.researcher == body.holder}
-            return msgspec.structs.replace(_end(state, held, "grant-withdrawn", number), shunned=shunned)
+            return msgspec.structs.replace(_end(state, held, number), shunned=shunned)
         case EverythingRevoked():
-            return _end(state, {*state.approvals, *state.grants, *state.memberships}, "grant-withdrawn", number)
+            return _end(state, {*state.approvals, *state.grants, *state.memberships}, number)
         case LinkRevoked():
             _known(body.grant in state.grants, "link of a grant")
             link = (body.grant, body.issuer, body.holder)
@@ -176,14 +176,14 @@ Permission = (
 )
 
 
-def _end(state: OwnerState, numbers: Collection[int], rule: str, number: int) -> OwnerState:
-    """The state in which approvals, grants and memberships are in force no longer, from entry ``number`` on."""
+def _end(state: OwnerState, numbers: Collection[int], number: int) -> OwnerState:
+    """The state in which approvals, grants and memberships were taken back, from entry ``number`` on."""
     return msgspec.structs.replace(
         state,
         approvals={n: kept for n, kept in state.approvals.items() if n not in numbers},
         grants={n: kept for n, kept in state.grants.items() if n not in numbers},
         memberships={n: kept for n, kept in state.memberships.items() if n not in numbers},
-        ended=state.ended | dict.fromkeys(numbers, Ended(rule, number)),
+        ended=state.ended | dict.fromkeys(numbers, Ended("grant-withdrawn", number)),
     )
 
 
