@@ -20,6 +20,7 @@ from waykeep.authority.permissions import (
     Joined,
     Lifted,
     LinkRevoked,
+    Permission,
     Withdrawn,
     Withheld,
 )
@@ -159,21 +160,6 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
         case Lifted():
             _known(body.number in state.withheld, "withholding")
             return msgspec.structs.replace(state, withheld=_without(state.withheld, body.number))
-
-
-Permission = (
-    Approved
-    | Granted
-    | Joined
-    | BudgetSet
-    | Withdrawn
-    | AlgorithmRevoked
-    | HolderRevoked
-    | EverythingRevoked
-    | LinkRevoked
-    | Withheld
-    | Lifted
-)
 
 
 def _end(state: OwnerState, numbers: Collection[int], number: int) -> OwnerState:

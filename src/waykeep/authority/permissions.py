@@ -146,3 +146,9 @@ class Lifted(_Statement, frozen=True, tag="lifted"):
     """Ends a withholding, by the number of its entry."""
 
     number: Number
+
+
+Taking = Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | EverythingRevoked | Withheld | Lifted
+"""What takes back or withholds, or ends that."""
+
+Permission = Approved | Granted | Joined | BudgetSet | Taking

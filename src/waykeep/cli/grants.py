@@ -16,6 +16,7 @@ from waykeep.authority.permissions import (
     HolderRevoked,
     Lifted,
     LinkRevoked,
+    Taking,
     Withdrawn,
 )
 from waykeep.cli import consent, holders, output, paths
@@ -24,7 +25,6 @@ from waykeep.cli.terms import Terms
 from waykeep.device import granting, revoking, scoping, telling, tickets
 from waykeep.device.account import Account
 from waykeep.device.making import now_ms
-from waykeep.device.revoking import Taking
 from waykeep.errors import DeviceError
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import parse_digest, parse_public_key

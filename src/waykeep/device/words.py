@@ -15,6 +15,7 @@ from waykeep.authority.permissions import (
     Joined,
     Lifted,
     LinkRevoked,
+    Taking,
     Withdrawn,
     Withheld,
 )
@@ -118,9 +119,7 @@ def entry(found: OwnerEntry) -> str:
             return _taking(body)
 
 
-def _taking(
-    body: Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | EverythingRevoked | Withheld | Lifted,
-) -> str:
+def _taking(body: Taking) -> str:
     match body:
         case Withdrawn():
             return f"You took back what entry {body.number} allowed."
