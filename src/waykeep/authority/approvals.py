@@ -8,7 +8,7 @@ from typing import NamedTuple
 from waykeep.authority import plans, reviews
 from waykeep.authority.asking import Ask
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.permissions import Approved
+from waykeep.authority.permissions import kept_as
 from waykeep.authority.plans import Inputs, ReadPlan
 from waykeep.authority.scopes import Scope, lifetime
 from waykeep.errors import AuthorityError
@@ -53,13 +53,8 @@ def authorize(state: OwnerState, request: Run, inputs: Inputs, parameters: Mappi
         except AuthorityError as error:
             refusal = error
             continue
-        return Allowed(number, plan, kept_as(approval))
+        return Allowed(number, plan, kept_as(approval, approval.scope))
     raise refusal
-
-
-def kept_as(approval: Approved) -> str:
-    """The derived stream in which results are kept, or empty."""
-    return approval.store_as if approval.scope.stores else ""
 
 
 def _in_time(scope: Scope, now_ms: int) -> None:

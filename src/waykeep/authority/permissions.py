@@ -152,3 +152,12 @@ Taking = Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | Everything
 """What takes back or withholds, or ends that."""
 
 Permission = Approved | Granted | Joined | BudgetSet | Taking
+
+
+def kept_as(allowed: Approved | Granted, scope: Scope) -> str:
+    """The derived stream in which results are kept, or empty.
+
+    Args:
+        scope: What is in force, its own or that of a chain: results are kept only where all of it says so.
+    """
+    return allowed.store_as if scope.stores else ""
