@@ -18,8 +18,6 @@ What a field leaves out it does not narrow. Runs and bits of output are no part 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -100,16 +98,6 @@ def meet(one: Scope, other: Scope) -> Scope:
             vetted=(*one.vetted, *other.vetted),
         )
     )
-
-
-def meet_all(scopes: Sequence[Scope]) -> Scope:
-    """What all of them allow; of none, everything."""
-    return reduce(meet, scopes, Scope())
-
-
-def within(one: Scope, other: Scope) -> bool:
-    """Whether ``one`` allows nothing that ``other`` does not."""
-    return meet(one, other) == canonical(one)
 
 
 def bounds(first: int | None, end: int | None, beginning: int = 0) -> tuple[int, int]:
