@@ -210,9 +210,10 @@ def test_a_trip_is_withheld_by_a_minute_of_it(stage: Watched, witness: Witness) 
         device.host.put_bundle(found.digest, archive)
         choose(device, witness)
         given = friend.granted(device, algorithm=found.digest, streams={"derived/trips": ("start_ms",)}, parameters={})
-        use = lambda: holder.use(  # noqa: E731
-            friend.file, friend.tickets[given], person.trust, now_ms, ask=Ask(), parameters={}
-        )
+
+        def use() -> holder.Got:
+            return holder.use(friend.file, friend.tickets[given], person.trust, now_ms, ask=Ask(), parameters={})
+
         assert use().rows == [{"rows": len(left)}], "the newest result, which was made without it"
         # Where the owner withholds more, that one tells of it, and nothing is left that was made without.
         assert number is not None and revoking.revoke(device, revoking.withholding(span[1], None, None, "more")).number

@@ -51,7 +51,7 @@ def test_a_holder_who_passes_on_more_than_they_have(changes: dict[str, Any]) -> 
             HOLDER,
             ANNE.public,
             RECIPIENT,
-            **{"scope": Scope()} | changes,  # type: ignore[arg-type]
+            **{"scope": Scope()} | changes,
         )
 
 
