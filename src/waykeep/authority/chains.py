@@ -14,7 +14,7 @@ from waykeep.authority.links import Budget, Chain, follow, signer_of
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import Granted
 from waykeep.authority.records import Debited
-from waykeep.authority.scopes import Scope, bounds, lifetime
+from waykeep.authority.scopes import Scope, lifetime, observed
 from waykeep.errors import AuthorityError, WaykeepError
 from waykeep.formats.ids import Digest, PublicKey
 
@@ -117,7 +117,7 @@ def check_debit(chain: Chain, made: Debited) -> None:
     scope = chain.scope
     plans.check_parameters(scope, made.parameters)
     plans.precision(scope, made.ask, made.inputs)
-    begin, end = bounds(scope.from_ms, scope.to_ms)
+    begin, end = observed(scope)
     length = end - begin if scope.last_ms is None else scope.last_ms
     in_window = begin <= made.from_ms < made.to_ms <= end and made.to_ms - made.from_ms <= length
     if made.recipient != chain.recipient or not in_window:

@@ -24,7 +24,7 @@ from waykeep.authority.permissions import (
     Withdrawn,
     Withheld,
 )
-from waykeep.authority.scopes import Scope, bounds, canonical, lifetime
+from waykeep.authority.scopes import Scope, canonical, lifetime, observed
 from waykeep.authority.statements import (
     WAIVER,
     AuthorityRotated,
@@ -229,7 +229,7 @@ def _check_scope(scope: Scope, store_as: str) -> None:
         raise _malformed("streams and parameters, or one that is not in its one form")
     if not all(scope.streams.values()):
         raise _malformed("columns")
-    if _is_empty(bounds(scope.from_ms, scope.to_ms)) or _is_empty(lifetime(scope)) or scope.last_ms == 0:
+    if _is_empty(observed(scope)) or _is_empty(lifetime(scope)) or scope.last_ms == 0:
         raise _malformed("time")
     if store_as and not streams.is_derived(store_as):
         raise _malformed("derived stream for its results")

@@ -105,6 +105,11 @@ def bounds(first: int | None, end: int | None, beginning: int = 0) -> tuple[int,
     return beginning if first is None else first, streams.MAX_TS_MS if end is None else end
 
 
+def observed(scope: Scope) -> tuple[int, int]:
+    """The observation times that a scope allows without its moving window, half open."""
+    return bounds(scope.from_ms, scope.to_ms)
+
+
 def lifetime(scope: Scope) -> tuple[int, int]:
     """From when until when a scope allows anything, half open, by the witness's time."""
     return bounds(scope.not_before_ms, scope.until_ms)
