@@ -45,7 +45,8 @@ def check(bounds: Bounds) -> None:
     """Raises: PrivacyError: ``bounds-malformed``."""
     one = bounds.cells == 1
     fits = (
-        1 <= bounds.cells <= MAX_CELLS
+        all(type(value) is int for value in msgspec.structs.astuple(bounds))  # no bool, no float
+        and 1 <= bounds.cells <= MAX_CELLS
         and -MAX_VALUE <= bounds.minimum < bounds.maximum <= MAX_VALUE
         and bounds.minimum <= bounds.default <= bounds.maximum
         and 1 <= bounds.most_cells <= bounds.cells
@@ -71,7 +72,14 @@ def clamp(vector: Sequence[int], bounds: Bounds) -> list[int]:
 
     Each cell is brought between minimum and maximum. Of several cells the largest stay (of equal ones the first), as
     many as may, until the total is used up: the last of them may be cut.
+
+    Args:
+        vector: Of as many integers as the bounds have cells.
+
+    Raises: PrivacyError: ``vector-malformed``.
     """
+    if len(vector) != bounds.cells or any(type(value) is not int for value in vector):
+        raise PrivacyError("vector-malformed", f"found a contribution that is not of {bounds.cells} integers")
     cells = [min(max(value, bounds.minimum), bounds.maximum) for value in vector]
     if bounds.cells == 1:
         return cells

@@ -10,11 +10,15 @@ import math
 from functools import lru_cache
 from typing import Literal, Protocol
 
+from waykeep.privacy.numbers import check_probability
+
 Kind = Literal["laplace", "gaussian"]
 _EXACT = 256
 """Sigmas up to which tails are summed. Above it the continuous distribution with a correction of half a step is used,
 which is off by less than `_MARGIN` of itself up to 12 sigmas, and rounded up by that."""
 _MARGIN = 1e-3
+_ROUNDING = 1 + 1e-12
+"""More than what rounding of floats takes from a tail, so that an interval is never too short by it."""
 
 
 class Noise(Protocol):
@@ -33,18 +37,19 @@ def probability(kind: Kind, scale: float, x: int) -> float:
 
 
 def beyond(kind: Kind, scale: float, k: int) -> float:
-    """P(|noise| > k), for k of at least 0."""
+    """P(|noise| > k), for k of at least 0; rounded up."""
     if kind == "laplace":
-        return 2 * math.exp(-(k + 1) / scale) / (1 + math.exp(-1 / scale))
+        return _ROUNDING * 2 * math.exp(-(k + 1) / scale) / (1 + math.exp(-1 / scale))
     if scale > _EXACT:
         return min(1.0, math.erfc((k + 0.5) / (scale * math.sqrt(2))) * (1 + _MARGIN))
     # What follows after 40 sigmas is less than any float.
     tail = math.fsum(math.exp(-(x**2) / (2 * scale**2)) for x in range(k + 1, k + 1 + 40 * math.ceil(scale)))
-    return 2 * tail / _mass(scale)
+    return _ROUNDING * 2 * tail / _mass(scale)
 
 
 def interval(noise: Noise, alpha: float) -> int:
-    """The smallest k with P(|noise| <= k) of at least ``1 - alpha``."""
+    """The smallest k with P(|noise| <= k) of at least ``1 - alpha``. Raises: PrivacyError: ``alpha-malformed``."""
+    check_probability("alpha-malformed", alpha)
     low, high = -1, 1
     while beyond(noise.kind, noise.scale, high) > alpha:
         high *= 2

@@ -11,9 +11,13 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+from waykeep.errors import PrivacyError
+from waykeep.privacy.numbers import check_probability, is_number
+
 UNIT = Fraction(1, 10**12)
 """One unit of rho."""
 DELTA = 1e-6
+MAX_EPSILON = 1000.0
 
 
 class Span(NamedTuple):
@@ -30,18 +34,30 @@ def cost(rho: Fraction) -> int:
 
 
 def epsilon_at(units: int, delta: float = DELTA) -> float:
-    """Epsilon of so many units at ``delta``."""
+    """Epsilon of so many units at ``delta``. Raises: PrivacyError: ``delta-malformed``."""
+    check_probability("delta-malformed", delta)
     rho = float(units * UNIT)
     return rho + 2 * math.sqrt(rho * math.log(1 / delta))
 
 
 def rho_for(epsilon: float, delta: float = DELTA) -> int:
-    """The most units whose epsilon at ``delta`` is no larger."""
+    """The most units whose epsilon at ``delta`` is no larger, as far as floats tell; never more.
+
+    Raises: PrivacyError: ``epsilon-malformed``, ``delta-malformed``.
+    """
+    check_epsilon(epsilon)
+    check_probability("delta-malformed", delta)
     half = math.sqrt(math.log(1 / delta))
-    units = math.floor(Fraction(max(0.0, math.sqrt(half**2 + epsilon) - half)) ** 2 / UNIT)
+    units = math.floor(Fraction(epsilon / (math.sqrt(half**2 + epsilon) + half)) ** 2 / UNIT)
     while units > 0 and epsilon_at(units, delta) > epsilon:
         units -= 1 + units // 10**15
     return units
+
+
+def check_epsilon(epsilon: float) -> None:
+    """Raises: PrivacyError: ``epsilon-malformed``."""
+    if not is_number(epsilon) or not 0 < epsilon <= MAX_EPSILON:
+        raise PrivacyError("epsilon-malformed", f"found an epsilon that is not from 0 to {MAX_EPSILON:.0f}")
 
 
 def fits(spans: Sequence[Span], total: int, period_ms: int, since_ms: int) -> bool:

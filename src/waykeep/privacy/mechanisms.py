@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -18,9 +18,9 @@ from waykeep.privacy import bounds as bounds_
 from waykeep.privacy import distribution, ledger
 from waykeep.privacy.bounds import Bounds
 from waykeep.privacy.distribution import Kind
+from waykeep.privacy.numbers import check_probability, is_number
 
 MIN_SCALE, MAX_SCALE = 2.0**-4, 2.0**45
-MAX_EPSILON = 1000.0
 
 
 class Mechanism(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,13 +31,15 @@ class Mechanism(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def check(mechanism: Mechanism) -> None:
-    """Raises: PrivacyError: ``scale-malformed``."""
-    if not _positive(mechanism.scale) or not MIN_SCALE <= mechanism.scale <= MAX_SCALE:
-        raise PrivacyError("scale-malformed", f"found a scale of noise that is not from {MIN_SCALE} to {MAX_SCALE:.0f}")
+    """Raises: PrivacyError: ``scale-malformed``, ``mechanism-malformed``."""
+    if mechanism.kind not in get_args(Kind):
+        raise PrivacyError("mechanism-malformed", f"found a mechanism that is none of {', '.join(get_args(Kind))}")
+    if not is_number(mechanism.scale) or not MIN_SCALE <= mechanism.scale <= MAX_SCALE:
+        raise _refused_scale()
 
 
 def rho(mechanism: Mechanism, bounds: Bounds) -> Fraction:
-    """What one release costs in zCDP. Raises: PrivacyError: ``scale-malformed``, ``bounds-malformed``."""
+    """What one release costs in zCDP. Raises: PrivacyError: as `check` and `bounds.check`."""
     check(mechanism)
     bounds_.check(bounds)
     scale = Fraction(mechanism.scale)
@@ -57,11 +59,10 @@ def epsilon(mechanism: Mechanism, bounds: Bounds, delta: float) -> float:
 def from_epsilon(kind: Kind, given: float, bounds: Bounds, delta: float) -> Mechanism:
     """The mechanism of a declared epsilon, pure for Laplace, at ``delta`` for the Gaussian.
 
-    Raises: PrivacyError: ``epsilon-malformed``, ``bounds-malformed``, ``scale-malformed``.
+    Raises: PrivacyError: ``epsilon-malformed``, ``delta-malformed``, ``bounds-malformed``, ``scale-malformed``.
     """
     bounds_.check(bounds)
-    if not _positive(given) or given > MAX_EPSILON:
-        raise PrivacyError("epsilon-malformed", f"found an epsilon that is not from 0 to {MAX_EPSILON:.0f}")
+    ledger.check_epsilon(given)
     if kind == "laplace":
         return _made(kind, bounds_.l1(bounds) / given)
     units = ledger.rho_for(given, delta)
@@ -73,8 +74,10 @@ def from_epsilon(kind: Kind, given: float, bounds: Bounds, delta: float) -> Mech
 def from_accuracy(kind: Kind, offset: float, alpha: float, bounds: Bounds, *, together: bool = False) -> Mechanism:
     """The mechanism whose noise is within ``offset`` with probability ``1 - alpha``, with as much noise as that allows.
 
-    For Laplace ``epsilon = -ln(alpha) * sensitivity / offset``, so ``scale = offset / -ln(alpha)``; the discrete one is
-    within it a little more often. For the Gaussian the largest sigma is looked for on the exact distribution.
+    For Laplace ``epsilon = -ln(alpha) * sensitivity / offset``, so ``scale = offset / -ln(alpha)``. Noise is whole, so
+    within 2.9 is within 2: of an offset its whole part counts and one half at most. With ``p = exp(-1 / scale)`` the
+    discrete noise is then beyond it with ``2 * sqrt(p) / (1 + p) * alpha`` at most, which is no more than alpha; with
+    more than the half it would not be. For the Gaussian the largest sigma is looked for on the exact distribution.
 
     Args:
         together: For all cells at once, by the union bound, rather than for each alone.
@@ -82,19 +85,24 @@ def from_accuracy(kind: Kind, offset: float, alpha: float, bounds: Bounds, *, to
     Raises: PrivacyError: ``offset-malformed``, ``alpha-malformed``, ``bounds-malformed``, ``scale-malformed``.
     """
     bounds_.check(bounds)
-    if not _positive(offset) or offset > bounds_.MAX_VALUE:
+    if not is_number(offset) or not 0 < offset <= bounds_.MAX_VALUE:
         raise PrivacyError("offset-malformed", f"found an offset that is not from 0 to {bounds_.MAX_VALUE}")
-    if not _positive(alpha) or alpha >= 1:
-        raise PrivacyError("alpha-malformed", "found an alpha that does not lie between 0 and 1")
-    share = alpha / bounds.cells if together else alpha
+    check_probability("alpha-malformed", alpha)
+    whole, shares = math.floor(offset), bounds.cells if together else 1
     if kind == "laplace":
-        return _made(kind, offset / -math.log(share))
+        return _made(kind, min(offset, whole + 0.5) / (math.log(shares) - math.log(alpha)))
+    return _made(kind, _largest(kind, whole, alpha / shares))
+
+
+def _largest(kind: Kind, whole: int, share: float) -> float:
+    """The largest scale whose noise is beyond ``whole`` with probability ``share`` at most."""
     low, high = MIN_SCALE, MAX_SCALE
+    if not distribution.beyond(kind, low, whole) <= share < distribution.beyond(kind, high, whole):
+        raise _refused_scale()
     for _ in range(80):
         middle = math.sqrt(low * high)
-        inside = distribution.beyond(kind, middle, math.floor(offset)) <= share
-        low, high = (middle, high) if inside else (low, middle)
-    return _made(kind, low)
+        low, high = (middle, high) if distribution.beyond(kind, middle, whole) <= share else (low, middle)
+    return low
 
 
 def _made(kind: Kind, scale: float) -> Mechanism:
@@ -103,6 +111,5 @@ def _made(kind: Kind, scale: float) -> Mechanism:
     return found
 
 
-def _positive(value: float) -> bool:
-    """bool is a number to Python, and NaN compares as nothing."""
-    return type(value) in (int, float) and math.isfinite(value) and value > 0
+def _refused_scale() -> PrivacyError:
+    return PrivacyError("scale-malformed", f"found a scale of noise that is not from {MIN_SCALE} to {MAX_SCALE:.0f}")

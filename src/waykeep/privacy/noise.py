@@ -28,9 +28,11 @@ def release(sums: Sequence[int], mechanism: Mechanism, bounds: Bounds) -> list[i
     """The sums with noise in each cell.
 
     Raises:
-        PrivacyError: ``sum-too-large`` where noise could leave 64 bits; ``noise-mismatch`` where OpenDP accounts for
-            more than `mechanisms.rho` does; ``scale-malformed``, ``bounds-malformed``.
+        PrivacyError: ``sums-malformed`` for anything but an integer per cell; ``sum-too-large`` where noise could
+            leave 64 bits; ``noise-mismatch`` where OpenDP accounts for more than `mechanisms.rho` does; as that does.
     """
+    if len(sums) != bounds.cells or any(type(value) is not int for value in sums):
+        raise PrivacyError("sums-malformed", f"found sums that are not {bounds.cells} integers")
     if any(abs(value) > MAX_SUM for value in sums):
         raise PrivacyError("sum-too-large", "found a sum that leaves no room for noise")
     made, said = _made(mechanism, bounds)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -106,3 +108,31 @@ def test_the_largest_cells_stay() -> None:
 def test_bounds_malformed(bound: Bounds) -> None:
     with refused("bounds-malformed", PrivacyError):
         bounds.check(bound)
+
+
+@pytest.mark.parametrize("number", [True, 2.0, math.nan, math.inf, -math.inf, None, "2"])
+@pytest.mark.parametrize("field", ["cells", "minimum", "maximum", "most_cells", "total", "default"])
+def test_bounds_of_anything_but_integers_are_refused(field: str, number: Any) -> None:
+    """As code may build them: bytes from outside are refused before."""
+    whole = {"cells": 2, "minimum": 0, "maximum": 2, "most_cells": 2, "total": 2, "default": 0}
+    bounds.check(Bounds(**whole))
+    with refused("bounds-malformed", PrivacyError):
+        bounds.check(Bounds(**{**whole, field: number}))
+
+
+@pytest.mark.parametrize(
+    ("vector", "bound"),
+    [
+        ([], Bounds(1, 0, 5)),
+        ([1, 2], Bounds(1, 0, 5)),
+        ([1], Bounds(2, 0, 5, 1, 5)),
+        ([1, 2, 3], Bounds(2, 0, 5, 1, 5)),
+        ([1.0], Bounds(1, 0, 5)),
+        ([math.nan], Bounds(1, 0, 5)),
+        ([True], Bounds(1, 0, 5)),
+    ],
+)
+def test_vector_malformed(vector: Any, bound: Bounds) -> None:
+    """A cell more would be one that nobody accounts for, and NaN is neither below nor above a bound."""
+    with refused("vector-malformed", PrivacyError):
+        bounds.clamp(vector, bound)

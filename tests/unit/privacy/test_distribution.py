@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
+from typing import Any
 
 import pytest
 
+from tests.unit.builders import refused
+from waykeep.errors import PrivacyError
 from waykeep.privacy import distribution
 from waykeep.privacy.distribution import Kind
 from waykeep.privacy.mechanisms import Mechanism
@@ -37,3 +41,26 @@ def test_an_interval_is_the_smallest_that_holds(kind: Kind, scale: float, alpha:
     k = distribution.interval(Mechanism(kind, scale), alpha)
     assert distribution.beyond(kind, scale, k) <= alpha
     assert k == 0 or distribution.beyond(kind, scale, k - 1) > alpha
+
+
+@pytest.mark.parametrize("scale", [0.0625, 1.0, 7.3, 12.5, 12345.6])
+@pytest.mark.parametrize("k", [0, 1, 3, 20])
+def test_a_tail_is_never_smaller_than_it_is(scale: float, k: int) -> None:
+    """Against decimals of 60 digits."""
+    with localcontext(prec=60):
+        p = (-1 / Decimal(scale)).exp()
+        exact = {"laplace": 2 * p ** (k + 1) / (1 + p)}
+        if scale < 100:
+            far = range(1, 40 * math.ceil(scale) + k)
+            each = {x: (-(x**2) / (2 * Decimal(scale) ** 2)).exp() for x in far}
+            exact["gaussian"] = 2 * sum(each[x] for x in far if x > k) / (1 + 2 * sum(each.values()))
+        for kind, tail in exact.items():
+            found = Decimal(distribution.beyond(kind, scale, k))
+            # Below 1e-300 floats end: what is given there is nothing, and nobody asks for such an alpha.
+            assert tail <= found <= tail * (1 + Decimal("1e-11")) or found <= tail < Decimal("1e-300")
+
+
+@pytest.mark.parametrize("alpha", [0, 0.0, -0.05, 1, 1.0, 1.5, math.nan, math.inf, -math.inf, True])
+def test_alpha_malformed(alpha: Any) -> None:
+    with refused("alpha-malformed", PrivacyError):
+        distribution.interval(Mechanism("laplace", 5.0), alpha)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.unit.builders import refused
+from waykeep.errors import PrivacyError
 from waykeep.privacy import ledger
 from waykeep.privacy.ledger import Span
 
@@ -25,6 +29,20 @@ def test_an_epsilon_and_back_is_never_more(epsilon: float, delta: float) -> None
     units = ledger.rho_for(epsilon, delta)
     # A unit is a hundredth of the smallest of these.
     assert epsilon * (1 - 1e-2) <= ledger.epsilon_at(units, delta) <= epsilon
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.0, -1, -0.5, math.nan, math.inf, -math.inf, True, 1e9, 10**400])
+def test_epsilon_malformed(epsilon: Any) -> None:
+    with refused("epsilon-malformed", PrivacyError):
+        ledger.rho_for(epsilon)
+
+
+@pytest.mark.parametrize("delta", [0, 0.0, -1e-6, 1, 1.0, 2, math.nan, math.inf, -math.inf, True])
+def test_delta_malformed(delta: Any) -> None:
+    with refused("delta-malformed", PrivacyError):
+        ledger.rho_for(1.0, delta)
+    with refused("delta-malformed", PrivacyError):
+        ledger.epsilon_at(10**12, delta)
 
 
 def test_epsilon_is_bun_and_steinkes() -> None:

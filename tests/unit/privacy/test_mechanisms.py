@@ -7,6 +7,8 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from tests.unit.builders import refused
 from waykeep.errors import PrivacyError
@@ -17,7 +19,8 @@ from waykeep.privacy.mechanisms import Mechanism
 
 ONE = Bounds(1, 0, 10)
 MANY = Bounds(24, 0, 5, 3, 12)
-NUMBERS_THAT_ARE_NONE = [0, 0.0, -0.0, -1, -0.5, math.inf, -math.inf, math.nan, True, False]
+# The last is an integer that no float holds.
+NUMBERS_THAT_ARE_NONE = [0, 0.0, -0.0, -1, -0.5, math.inf, -math.inf, math.nan, True, False, 10**400]
 
 
 def test_the_cost_is_exact() -> None:
@@ -51,6 +54,30 @@ def test_noise_is_within_the_offset_as_often_as_asked(kind: Kind, offset: int, a
     # And there is as much noise as that allows.
     assert distribution.beyond(kind, made.scale * 1.3, offset) > alpha
     assert distribution.interval(made, alpha) <= offset
+
+
+@pytest.mark.parametrize("kind", ["laplace", "gaussian"])
+@given(st.floats(1.0, 1e6), st.floats(1e-9, 0.9))
+def test_noise_is_within_an_offset_that_is_not_whole(kind: Kind, offset: float, alpha: float) -> None:
+    """Noise is whole, so within 2.9 is within 2: counted with 2.9, it was beyond in 6.7 of 100 where 5 were asked."""
+    try:
+        made = mechanisms.from_accuracy(kind, offset, alpha, ONE)
+    except PrivacyError as error:
+        assert error.rule == "scale-malformed"
+        assume(False)
+    assert distribution.beyond(kind, made.scale, math.floor(offset)) <= alpha * (1 + 1e-9)
+
+
+def test_an_accuracy_of_no_scale_is_refused() -> None:
+    for offset, alpha in ((0.5, 1e-60), (1e12, 0.999)):
+        for kind in ("laplace", "gaussian"):
+            with refused("scale-malformed", PrivacyError):
+                mechanisms.from_accuracy(kind, offset, alpha, ONE)
+
+
+def test_the_smallest_alpha_is_shared_out_without_becoming_none() -> None:
+    together = mechanisms.from_accuracy("laplace", 1000, 5e-324, MANY, together=True)
+    assert together.scale == pytest.approx(1000 / (math.log(24) - math.log(5e-324)))
 
 
 def test_for_all_cells_at_once_there_is_less_noise() -> None:
@@ -93,6 +120,21 @@ def test_scale_malformed(number: Any) -> None:
     for kind in ("laplace", "gaussian"):
         with refused("scale-malformed", PrivacyError):
             mechanisms.rho(Mechanism(kind, number), ONE)
+
+
+def test_mechanism_malformed() -> None:
+    """One that is not known is not taken for a Gaussian."""
+    unknown: Any = "uniform"
+    with refused("mechanism-malformed", PrivacyError):
+        mechanisms.rho(Mechanism(unknown, 1.0), ONE)
+
+
+@pytest.mark.parametrize("delta", [0, -1e-6, 1, math.nan, math.inf, True])
+def test_delta_malformed(delta: Any) -> None:
+    with refused("delta-malformed", PrivacyError):
+        mechanisms.from_epsilon("gaussian", 1.0, ONE, delta)
+    with refused("delta-malformed", PrivacyError):
+        mechanisms.epsilon(Mechanism("gaussian", 1.0), ONE, delta)
 
 
 def test_bounds_that_are_none_are_refused_everywhere() -> None:

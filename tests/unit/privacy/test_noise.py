@@ -42,6 +42,13 @@ def test_noise_mismatch(monkeypatch: pytest.MonkeyPatch) -> None:
         noise.release([1], Mechanism("laplace", 1.0), ONE)
 
 
+@pytest.mark.parametrize("sums", [[], [1, 2], [1.0], [True], [None]])
+def test_sums_malformed(sums: Any) -> None:
+    """A sum more than the bounds have cells would be released without being accounted for."""
+    with refused("sums-malformed", PrivacyError):
+        noise.release(sums, Mechanism("laplace", 1.0), ONE)
+
+
 def test_sum_too_large() -> None:
     with refused("sum-too-large", PrivacyError):
         noise.release([2**62 + 1], Mechanism("laplace", 1.0), ONE)
