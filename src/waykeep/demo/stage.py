@@ -143,17 +143,26 @@ class Stage:
         lines = self.log(name).read_text(errors="replace").split("\n")
         return next((line for line in reversed(lines) if line.strip()), "nothing")
 
+    def program(self, name: str, arguments: list[str]) -> list[str]:
+        """What the interpreter is given for one of the processes.
+
+        Isolated from the environment and the working folder, as the units in production are.
+        """
+        if self._source is None:
+            return ["-I", "-m", "waykeep", *arguments]
+        return self.patched(name, arguments, f"sys.path.insert(0, {str(self._source)!r})")
+
+    @staticmethod
+    def patched(name: str, arguments: list[str], before: str) -> list[str]:
+        """The same after some lines of Python, for a node that runs other code."""
+        module, arguments = ("waykeep.node", arguments[2:]) if name == "supervisor" else ("waykeep", arguments)
+        start = f"import sys, runpy; {before}; runpy.run_module({module!r}, run_name='__main__')"
+        return ["-I", "-c", start, *arguments]
+
     def _spawn(self, name: str, arguments: list[str]) -> subprocess.Popen[bytes]:
-        # Isolated from the environment and the working folder, as the units in production are.
-        program = ["-I", "-m", "waykeep"]
-        if self._source is not None:
-            module, arguments = ("waykeep.node", arguments[2:]) if name == "supervisor" else ("waykeep", arguments)
-            path = f"sys.path.insert(0, {str(self._source)!r})"
-            start = f"import sys, runpy; {path}; runpy.run_module({module!r}, run_name='__main__')"
-            program = ["-I", "-c", start]
         with open(self.log(name), "ab") as log:
             return subprocess.Popen(
-                [*self._wraps[name], sys.executable, *program, *arguments],
+                [*self._wraps[name], sys.executable, *self.program(name, arguments)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -137,7 +137,7 @@ def _conduct(query: _Query, progress: Callable[[Progress], None]) -> None:
             # All who are there have said so; more come only if they are rung again.
             query.aggregator.request("POST", "/v1/freeze", b"{}")
         elif status.phase == ANSWERING and before.phase == ANSWERING:
-            time.sleep(AGAIN_S)
+            time.sleep(AGAIN_S)  # somebody could not answer, and is given time
 
 
 def stop(study: Signed, key: SigningKey, host_url: str) -> None:

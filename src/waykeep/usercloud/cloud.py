@@ -275,12 +275,13 @@ class Cloud:
                 self.append(debit.made)
             return debit, self.newest()
 
-    def intend(self, log: OwnerState, query: Query, time_ms: int) -> None:
-        """Have the record of an intent, found or appended and durable. Raises as `participating.intend`."""
+    def intend(self, log: OwnerState, query: Query, time_ms: int) -> bool:
+        """Have the durable record of an intent; whether it was appended now. Raises as `participating.intend`."""
         with self.lock:
             made = participating.intend(log, self.journal, query, time_ms)
             if made is not None:
                 self.append(made)
+            return made is not None
 
     def debit_study(self, log: OwnerState, query: Query, inputs: Inputs, time_ms: int) -> tuple[StudyDebit, Head]:
         """The durable record of a study's debit, found or appended; and a head that includes it.

@@ -64,6 +64,13 @@ class Effort(Generic[T]):
         finally:
             self.stop()
 
+    def wait(self, until: float) -> None:
+        """Wait until the work ended, or until a time of the monotonic clock; then stop it."""
+        try:
+            self._ended.wait(max(0.0, until - time.monotonic()))
+        finally:
+            self.stop()
+
     def _left(self, until: float | None) -> float:
         if until is not None:
             return until - time.monotonic()

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
@@ -30,13 +30,13 @@ from waykeep.channel.client import AttestedClient
 from waykeep.errors import UserCloudError, WaykeepError
 from waykeep.formats import agefile, answers
 from waykeep.formats.bundle import Bundle
-from waykeep.formats.ids import Digest, PublicKey, query_binding
+from waykeep.formats.ids import Digest, query_binding
 from waykeep.formats.messages import Intending, Ring
 from waykeep.formats.wire import decode_json, encode_json
 from waykeep.privacy import bounds
 from waykeep.usercloud import reading
 from waykeep.usercloud.cloud import Cloud
-from waykeep.usercloud.computing import Computer, Watch
+from waykeep.usercloud.computing import Computer, Service, Watch
 from waykeep.usercloud.efforts import Effort
 from waykeep.usercloud.outside import fetch_bundle
 from waykeep.usercloud.witnessing import Witnessing
@@ -62,7 +62,14 @@ class Came(msgspec.Struct, frozen=True):
     failed: str = ""
 
 
-Bundles = Mapping[Digest, Bundle]
+class _Job(NamedTuple):
+    """A debit that was witnessed, and what is needed to do it; ``first`` is the service of the first question."""
+
+    signed: Signed
+    debit: Debit
+    bundles: Mapping[Digest, Bundle]
+    first: Service
+    time_ms: int
 
 
 class Participant:
@@ -101,11 +108,14 @@ class Participant:
             if (query.study, query.repetition) != (ring.study, ring.repetition):
                 raise UserCloudError("query-mismatch", "found a query of another study or repetition", status=409)
             watch.lap("appraise")
-            cloud.intend(log, query, time_ms)
+            new = cloud.intend(log, query, time_ms)
             status = _status(client.request("POST", "/v1/intents", self._intending(query, signed)))
             watch.lap("intend")
-            if status.phase != queries.ANSWERING or status.counted:
-                return "answered" if status.counted else status.phase
+            if status.counted:
+                return "answered"
+            if new or status.phase != queries.ANSWERING:
+                # Also whoever completed the cohort: the others are rung again once this round has ended.
+                return status.phase
             client.request("POST", "/v1/contributions", self._answered(log, signed, query, time_ms, watch))
         return "answered"
 
@@ -123,68 +133,68 @@ class Participant:
         bundles = {q.algorithm: fetch_bundle(self._computer.host_url, q.algorithm) for q in asked}
         for question in asked:
             questions.check(question, bundles[question.algorithm])
-        inputs = [questions.inputs(bundles[q.algorithm]) for q in asked]
         watch.lap("fetch")
-        debit, head = cloud.debit_study(log, query, inputs, time_ms)
-        time_ms = self._witnessing.witness(log, head)
-        participating.still(log, debit.made, time_ms)
-        ends = time.monotonic() + signed.study.deadline_ms / 1000
-        watch.lap("debit")
-        known = cloud.journal.contributed(query.id)
-        if known is None:
-            came: list[Came] = []
-            effort = Effort[None](lambda e: self._compute(came, signed, debit, bundles, time_ms, e))
-            # Whoever leaves now is too late: a query goes on with those whom it gathered.
-            effort.watch(lambda: None, until=ends)
-            came += [_default(q, _why(effort)) for q in asked[len(came) :]]
-            watch.lap("run")
-            known = _contributed(signed, query, came, time_ms, watch)
-            cloud.append(known)
-        else:
+        # Before the debit: what this machine has no room for costs nobody anything, and is tried again.
+        with self._computer.service(bundles[asked[0].algorithm], cloud.keys.trust, time_ms, watch) as first:
+            inputs = [questions.inputs(bundles[q.algorithm]) for q in asked]
+            debit, head = cloud.debit_study(log, query, inputs, time_ms)
+            time_ms = self._witnessing.witness(log, head)
+            participating.still(log, debit.made, time_ms)
+            ends = time.monotonic() + signed.study.deadline_ms / 1000
+            watch.lap("debit")
+            known = cloud.journal.contributed(query.id)
+            if known is None:
+                job = _Job(signed, debit, bundles, first, time_ms)
+                known = _contributed(signed, query, self._came(job, ends, watch), time_ms, watch)
+                cloud.append(known)
             time.sleep(max(0.0, ends - time.monotonic()))
-        return _seal(
-            cloud.state_key.public,
-            queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key),
-            signed,
-            query,
-        )
+        said = queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key)
+        padded = answers.pad(said, queries.contribution_size(signed.study))
+        return agefile.seal(padded, [query.recipient])
 
-    def _compute(
-        self,
-        came: list[Came],
-        signed: Signed,
-        debit: Debit,
-        bundles: Bundles,
-        time_ms: int,
-        effort: Effort[None],
-    ) -> None:
-        """Add what comes of each question to ``came``, in their order."""
-        for question, plan in zip(signed.study.questions, debit.plans, strict=True):
+    def _came(self, job: _Job, ends: float, watch: Watch) -> list[Came]:
+        """What came of each question by the deadline; nobody who leaves meanwhile stops it: the cohort is frozen."""
+        found: list[Came] = []
+        effort = Effort[None](lambda effort: self._compute(found, job, effort, watch))
+        effort.wait(ends)
+        done = list(found)
+        return done + [_default(question, _why(effort)) for question in job.signed.study.questions[len(done) :]]
+
+    def _compute(self, found: list[Came], job: _Job, effort: Effort[None], watch: Watch) -> None:
+        """Add what comes of each question to ``found``, in their order."""
+        for number, (question, plan) in enumerate(zip(job.signed.study.questions, job.debit.plans, strict=True)):
+            bundle = job.bundles[question.algorithm]
             try:
-                came.append(self._question(question, bundles[question.algorithm], plan, debit, time_ms, effort))
+                if number == 0:
+                    came = self._question(question, bundle, plan, job, job.first, effort)
+                else:
+                    with self._computer.service(bundle, self._cloud.keys.trust, job.time_ms, Watch()) as service:
+                        came = self._question(question, bundle, plan, job, service, effort)
             except WaykeepError as error:
-                came.append(_default(question, error.rule))
+                came = _default(question, error.rule)
+            found.append(came)
+        watch.lap("run")
 
     def _question(
         self,
         question: Question,
         bundle: Bundle,
         plan: ReadPlan | None,
-        debit: Debit,
-        time_ms: int,
+        job: _Job,
+        service: Service,
         effort: Effort[None],
     ) -> Came:
-        cloud, made = self._cloud, debit.made
+        made = job.debit.made
         until = -1 if made.read_to is None else made.read_to.number
         # Where there is nothing to read, the same is done with no rows: it looks the same from outside.
-        tables = questions.empty(bundle) if plan is None else reading.read(cloud, plan, until, made.epochs).tables
-        rows, measured = self._computer.compute(
-            bundle, question.parameters, tables, cloud.keys.trust, time_ms, Watch(), effort.stopped_by
-        )
+        tables = questions.empty(bundle)
+        if plan is not None:
+            tables = reading.read(self._cloud, plan, until, made.epochs).tables
+        rows = service.compute(question.parameters, tables, effort.stopped_by)
         counts = {stream: found.num_rows for stream, found in tables.items()}
         if not any(counts.values()):
-            return msgspec.structs.replace(_default(question, NO_DATA), measured=measured)
-        return Came(bounds.clamp(questions.vector(question, rows), question.bounds), counts, measured)
+            return msgspec.structs.replace(_default(question, NO_DATA), measured=service.measured)
+        return Came(bounds.clamp(questions.vector(question, rows), question.bounds), counts, service.measured)
 
 
 def _status(body: bytes) -> QueryStatus:
@@ -221,9 +231,3 @@ def _contributed(signed: Signed, query: Query, came: list[Came], time_ms: int, w
         measured=measured,
         stages=watch.stages,
     )
-
-
-def _seal(member: PublicKey, envelope: bytes, signed: Signed, query: Query) -> bytes:
-    """The answer in its one length, for the aggregator of this query alone."""
-    padded = answers.pad(envelope, queries.contribution_size(signed.study))
-    return agefile.seal(padded, [query.recipient])
