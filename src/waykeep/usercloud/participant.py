@@ -147,7 +147,7 @@ class Participant:
                 job = _Job(signed, debit, bundles, first, time_ms)
                 known = _contributed(signed, query, self._came(job, ends, watch), time_ms, watch)
                 cloud.append(known)
-            time.sleep(max(0.0, ends - time.monotonic()))
+        time.sleep(max(0.0, ends - time.monotonic()))
         said = queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key)
         padded = answers.pad(said, queries.contribution_size(signed.study))
         return agefile.seal(padded, [query.recipient])
