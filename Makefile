@@ -11,7 +11,7 @@ LOCK := --quiet --generate-hashes --strip-extras --allow-unsafe --no-config --no
 LOCK += --build-deps-for wheel
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test soak lint format bench lock clean
+.PHONY: help setup setup-demo demo study-demo test soak lint format bench lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,9 @@ setup-demo:
 
 demo: setup-demo ## the main job and a study on real recordings; writes demo-output/
 	@$(BIN)/waykeep demo --output demo-output $(ARGS)
+
+study-demo: setup-demo ## a study of 200 synthetic people who sleep; writes demo-output/
+	@$(BIN)/waykeep study demo --output demo-output $(ARGS)
 
 test: setup ## unit, integration and hostile tests
 	@$(BIN)/python -m pytest $(ARGS)

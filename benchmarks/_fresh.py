@@ -8,10 +8,10 @@ import time
 START = time.perf_counter()
 
 from waykeep.attestation import insecure  # noqa: E402 - the imports are what is timed
-from waykeep.attestation.appraisal import Policy, ReferenceValues  # noqa: E402
-from waykeep.attestation.evidence import USER_CLOUD  # noqa: E402
-from waykeep.channel.trust import Trust  # noqa: E402
-from waykeep.formats.ids import OwnerId  # noqa: E402
+from waykeep.attestation.appraisal import Policy, ReferenceValues  # noqa: E402 - the same
+from waykeep.attestation.evidence import USER_CLOUD  # noqa: E402 - the same
+from waykeep.channel.trust import Trust  # noqa: E402 - the same
+from waykeep.formats.ids import OwnerId  # noqa: E402 - the same
 
 OWNER = OwnerId("a" * 52)
 

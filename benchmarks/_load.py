@@ -30,10 +30,10 @@ def main(port: int, requests: list[list[bytes]]) -> float:
     sys.stdin.readline()
     start, left = time.perf_counter(), len(connections)
     for key in list(selector.get_map().values()):
-        key.fileobj.sendall(next(key.data))  # type: ignore[union-attr]
+        key.fileobj.sendall(next(key.data))
     while left:
         for key, _ in selector.select():
-            left -= _turn(selector, key.fileobj, key.data)  # type: ignore[arg-type]
+            left -= _turn(selector, key.fileobj, key.data)
     seconds = time.perf_counter() - start
     for connection in connections:
         connection.close()

@@ -75,7 +75,7 @@ def _cloud(folder: Path, url: str, key: str, token: str) -> Cloud:
     entries = list(made.entries)
     for body in (
         StateKeyNamed(cloud.state_key.public),
-        WitnessNamed(key, url, control.public, b64(secrets.control_salt)),  # type: ignore[arg-type]
+        WitnessNamed(key, url, control.public, b64(secrets.control_salt)),
     ):
         head = Head(len(entries) - 1, sha256(entries[-1]))
         entries.append(owner.entry_after(secrets.owner, head, 0, body, secrets.authority_key))
@@ -83,7 +83,7 @@ def _cloud(folder: Path, url: str, key: str, token: str) -> Cloud:
     for number, entry in enumerate(entries):
         store.put_new(f"owners/{secrets.owner}/owner-log/{numbered(number)}", agefile.seal(entry, log.log_recipients()))
     store.put_new(f"owners/{secrets.owner}/epochs/{numbered(1)}", made.epoch)
-    with WitnessClient(url, key, key_digest(control.public)) as client:  # type: ignore[arg-type]
+    with WitnessClient(url, key, key_digest(control.public)) as client:
         held = Held(log.head, None, None, 0, ())
         client.ask(Register(token, control.public, log.next_control, held), control)
         client.ask(NameStateKey(cloud.state_key.public), control)

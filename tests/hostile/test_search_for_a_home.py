@@ -9,6 +9,7 @@ exact place, which is planted here, the same search finds the house.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import reduce
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from waykeep.authority.areas import Area
 from waykeep.authority.asking import Ask
 from waykeep.authority.links import MAX_LINKS
 from waykeep.authority.plans import plan
-from waykeep.authority.scopes import Scope, meet_all
+from waykeep.authority.scopes import Scope, meet
 from waykeep.formats import grid
 from waykeep.vault import cells
 from waykeep.vault.coarse import coarse
@@ -109,7 +110,8 @@ def test_areas_that_only_overlap_in_the_home_find_nothing_either() -> None:
     corners = [(lat - 500, lon - 500), (lat + 500 - (9 << LEVEL), lon - 500), (lat - 500, lon + 500 - (9 << LEVEL))]
     areas = [square(*corner, 9 << LEVEL) for corner in corners]
     assert all(asks()(area) is False for area in areas), "none holds the whole cell"
-    scope = meet_all([Scope(streams={"location": ("ts_ms",)}, level=LEVEL), *(Scope(areas=(area,)) for area in areas)])
+    granted = Scope(streams={"location": ("ts_ms",)}, level=LEVEL)
+    scope = reduce(meet, (Scope(areas=(area,)) for area in areas), granted)
     assert len(scope.areas) == len(areas) < MAX_LINKS
     wanted = plan(LOG, scope, Ask(), {"location": ("ts_ms",)}, {}, NOW_MS)
     assert coarse(ROWS, "location", ("ts_ms",), wanted).num_rows == 0

@@ -85,8 +85,8 @@ def test_a_friend_sees_rows_as_coarse_as_they_were_shared(stage: Watched, witnes
         seen = look(friend, number)
         level = grid.level_of(500)
         lat, lon = grid.places(*(exact.column(n).to_numpy().astype("int64") for n in ("lat_e7", "lon_e7")), level)
-        times = grid.times(exact.column("ts_ms").to_numpy(), 900_000)
-        expected = sorted(zip(times.tolist(), lat.tolist(), lon.tolist(), strict=True))
+        times = [ts // 900_000 * 900_000 for ts in exact.column("ts_ms").to_pylist()]
+        expected = sorted(zip(times, lat.tolist(), lon.tolist(), strict=True))
         assert [(row["ts_ms"], row["lat_e7"], row["lon_e7"]) for row in seen] == expected
         assert look(friend, shared(friend, device, rows=7))[-1]["ts_ms"] == exact.column("ts_ms").to_pylist()[-1]
         assert len(look(friend, shared(friend, device, rows=7))) == 7, "the newest"
@@ -210,9 +210,10 @@ def test_a_trip_is_withheld_by_a_minute_of_it(stage: Watched, witness: Witness) 
         device.host.put_bundle(found.digest, archive)
         choose(device, witness)
         given = friend.granted(device, algorithm=found.digest, streams={"derived/trips": ("start_ms",)}, parameters={})
-        use = lambda: holder.use(  # noqa: E731
-            friend.file, friend.tickets[given], person.trust, now_ms, ask=Ask(), parameters={}
-        )
+
+        def use() -> holder.Got:
+            return holder.use(friend.file, friend.tickets[given], person.trust, now_ms, ask=Ask(), parameters={})
+
         assert use().rows == [{"rows": len(left)}], "the newest result, which was made without it"
         # Where the owner withholds more, that one tells of it, and nothing is left that was made without.
         assert number is not None and revoking.revoke(device, revoking.withholding(span[1], None, None, "more")).number

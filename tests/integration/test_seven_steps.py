@@ -65,7 +65,7 @@ def test_the_seven_steps_on_two_days_of_a_phone(owner: Person) -> None:
         share, _ = algorithms.shipped("mode-share")
         algorithms.approve(device, algorithms.shipped("mode-share"), *TWO_DAYS)
         modes = device.run(share.digest, {}, *TWO_DAYS).rows
-        assert {row["mode"]: row["distance_m"] for row in modes}["walking"] > 0  # type: ignore[operator]
+        assert {row["mode"]: row["distance_m"] for row in modes}["walking"] > 0
 
         status = device.status()
         assert (status.runs, status.approvals) == (2, 2)

@@ -122,7 +122,7 @@ def _repeat(holder: Holder, number: int, request_id: str) -> list[dict[str, obje
     """Ask again with an id that was answered already."""
     found = _sent(holder, Spend(request_id, number, holder.bundle.digest, {"rounds": 0}))
     assert not found.failed
-    return list(found.rows)  # type: ignore[arg-type]
+    return list(found.rows)
 
 
 def _sent(holder: Holder, asked: Spend | bytes, introductions: tuple[str, ...] = ()) -> GrantedRows:

@@ -125,7 +125,7 @@ class Device:
     def ask(self, *actions: object, deliver: bool = True) -> None:
         """Requests by the control key; where the host does not deliver them they can still be delivered later."""
         for action in actions:
-            envelope = self.world.sign(self.witness, action, self.control, self.log.pseudonym())  # type: ignore[arg-type]
+            envelope = self.world.sign(self.witness, action, self.control, self.log.pseudonym())
             if deliver:
                 self.world.deliver(self.witness, envelope)
 

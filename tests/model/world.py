@@ -232,7 +232,7 @@ class World:
         if not isinstance(body, Granted):
             raise Broken("spends-without-grant", "an effect of an entry that is no grant")
         runs, scope = body.runs, body.scope
-        event = Event(self.unique(), self.time_ms, None) if answer is None else self.answers[answer]  # type: ignore[arg-type]
+        event = Event(self.unique(), self.time_ms, None) if answer is None else self.answers[answer]
         self.effects.append(Effect(grant, runs, encode_json(debited)))
         contents = {effect.content for effect in self.effects if effect.grant == grant}
         if len(contents) > runs:

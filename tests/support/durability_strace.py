@@ -187,7 +187,7 @@ def _call(text: str, nth: int, began: int, ended: int, folders: dict[str, bool],
     if name == "openat" and not error:
         number = result.partition("<")[0]
         folders[number] = "O_DIRECTORY" in arguments and "O_TMPFILE" not in arguments
-        opened[number] = _FIRST_FD.match(result)[2]  # type: ignore[index]
+        opened[number] = _FIRST_FD.match(result)[2]
     injected = result.endswith("(INJECTED)")
     return [Call(verb, path, source, name, nth, error, injected, began, ended)] if verb else []
 
@@ -199,19 +199,19 @@ def _meaning(name: str, arguments: str, folders: dict[str, bool], opened: dict[s
     if name == "openat":
         return _opening(arguments)
     if name == "linkat":
-        _, _, source, _, folder, to = _LINK.match(arguments).groups()  # type: ignore[union-attr]
+        _, _, source, _, folder, to = _LINK.match(arguments).groups()
         return "link", f"{folder}/{to}", opened.get(source.removeprefix("/proc/self/fd/"), source)
     if name in ("link", "rename"):
         first, second = _PATH.findall(arguments)
         return name, second, first
     if name in ("renameat", "renameat2"):
-        _, folder, source, _, other, to = _LINK.match(arguments).groups()  # type: ignore[union-attr]
+        _, folder, source, _, other, to = _LINK.match(arguments).groups()
         return "rename", f"{other}/{to}", f"{folder}/{source}"
     if arguments.startswith('"'):
-        return name, _PATH.match(arguments)[1], ""  # type: ignore[index]
-    number, path = _FIRST_FD.match(arguments).groups()  # type: ignore[union-attr]
+        return name, _PATH.match(arguments)[1], ""
+    number, path = _FIRST_FD.match(arguments).groups()
     if name in ("unlinkat", "mkdirat", "fchmodat", "fchownat"):
-        within = _AT.match(arguments)[3]  # type: ignore[index]
+        within = _AT.match(arguments)[3]
         return name.removesuffix("at").removeprefix("f"), within if within.startswith("/") else f"{path}/{within}", ""
     if _PEER.match(path):
         return "answer", path.partition(":")[0].partition("-")[0], ""
@@ -222,7 +222,7 @@ def _meaning(name: str, arguments: str, folders: dict[str, bool], opened: dict[s
 
 
 def _opening(arguments: str) -> tuple[str, str, str]:
-    _, folder, path, flags = _OPEN.match(arguments).groups()  # type: ignore[union-attr]
+    _, folder, path, flags = _OPEN.match(arguments).groups()
     path = path if path.startswith("/") else f"{folder}/{path}"
     given = flags.split("|")
     if "O_TMPFILE" in given:

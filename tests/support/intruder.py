@@ -115,8 +115,8 @@ def _main() -> None:
         "connect": lambda: _connect(control),
     }
     for number, folder in enumerate(folders):
-        attempts[f"list-{number}"] = lambda folder=folder: os.listdir(folder)  # type: ignore[misc]
-        attempts[f"put-{number}"] = lambda folder=folder: _put(folder)  # type: ignore[misc]
+        attempts[f"list-{number}"] = lambda folder=folder: os.listdir(folder)
+        attempts[f"put-{number}"] = lambda folder=folder: _put(folder)
     json.dump({name: _try(attempt) for name, attempt in attempts.items()}, sys.stdout)
 
 

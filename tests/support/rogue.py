@@ -50,7 +50,7 @@ def rogue_host(real: str) -> Iterator[RogueHost]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     rogue = RogueHost(real, server)
     with httpx.Client(trust_env=False, timeout=30) as client:
-        server.rogue, server.client = rogue, client  # type: ignore[attr-defined]
+        server.rogue, server.client = rogue, client
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         try:
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = 10
 
     def answer(self) -> None:
-        rogue, client = self.server.rogue, self.server.client  # type: ignore[attr-defined]
+        rogue, client = self.server.rogue, self.server.client
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         rogue.asked.append((self.command, self.path))
         made_up = rogue.lie(self.command, self.path)

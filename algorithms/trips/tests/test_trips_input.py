@@ -87,11 +87,11 @@ parameters = st.fixed_dictionaries(
 
 @given(anything, parameters)
 def test_any_table_gives_rows_of_the_schema(rows: list[tuple[int | None, ...]], chosen: dict[str, int]) -> None:
-    trips(table_of(rows), **chosen)  # type: ignore[arg-type]
+    trips(table_of(rows), **chosen)
 
 
 @given(walks(), parameters, st.integers(0, 1000))
-def test_order_and_repetition_of_rows_change_nothing(rows: list, chosen: dict[str, int], seed: int) -> None:  # type: ignore[type-arg]
+def test_order_and_repetition_of_rows_change_nothing(rows: list, chosen: dict[str, int], seed: int) -> None:
     source = random.Random(seed)
     shuffled = [*rows, *source.choices(rows, k=len(rows) // 2)]
     source.shuffle(shuffled)
@@ -99,7 +99,7 @@ def test_order_and_repetition_of_rows_change_nothing(rows: list, chosen: dict[st
 
 
 @given(walks(), st.integers(0, 1000))
-def test_order_of_rows_of_one_instant_changes_nothing(rows: list, seed: int) -> None:  # type: ignore[type-arg]
+def test_order_of_rows_of_one_instant_changes_nothing(rows: list, seed: int) -> None:
     """Two fixes at every instant, at other places, of other or of the same accuracy."""
     doubled = [*rows, *((at, max(lat - 70_000, -900_000_000), lon, accuracy) for at, lat, lon, accuracy in rows[::2])]
     doubled += [(at, lat, lon, accuracy + 1) for at, lat, lon, accuracy in rows[1::3]]
@@ -109,27 +109,27 @@ def test_order_of_rows_of_one_instant_changes_nothing(rows: list, seed: int) -> 
 
 
 @given(walks(), st.integers(1, 119))
-def test_chunks_of_the_table_change_nothing(rows: list, at: int) -> None:  # type: ignore[type-arg]
+def test_chunks_of_the_table_change_nothing(rows: list, at: int) -> None:
     whole = table_of(rows)
     assert trips(pa.concat_tables([whole.slice(0, at), whole.slice(at)])) == trips(whole)
 
 
 @given(walks(), parameters, st.integers(-1_000_000_000_000, 1_000_000_000_000))
-def test_another_time_moves_the_times_and_nothing_else(rows: list, chosen: dict[str, int], shift: int) -> None:  # type: ignore[type-arg]
+def test_another_time_moves_the_times_and_nothing_else(rows: list, chosen: dict[str, int], shift: int) -> None:
     moved = trips(table_of([(row[0] + shift, *row[1:]) for row in rows]), **chosen)
     back = [row | {"start_ms": row["start_ms"] - shift, "end_ms": row["end_ms"] - shift} for row in moved]
     assert back == trips(table_of(rows), **chosen)
 
 
 @given(walks())
-def test_no_trip_is_shorter_than_its_straight_line_or_its_least_distance(rows: list) -> None:  # type: ignore[type-arg]
+def test_no_trip_is_shorter_than_its_straight_line_or_its_least_distance(rows: list) -> None:
     for row in trips(table_of(rows)):
         straight = WGS84.inv(*(row[f"{end}_{axis}_e7"] / 1e7 for end in ("start", "end") for axis in ("lon", "lat")))[2]
         assert row["distance_m"] >= max(straight * 0.994 - 2, 199)
 
 
 @given(walks(), st.integers(50, 2000))
-def test_a_longer_least_distance_only_leaves_out(rows: list, least: int) -> None:  # type: ignore[type-arg]
+def test_a_longer_least_distance_only_leaves_out(rows: list, least: int) -> None:
     everything = trips(table_of(rows), min_trip_m=50)
     assert all(row in everything for row in trips(table_of(rows), min_trip_m=least))
 
@@ -169,7 +169,7 @@ def test_a_recording_split_within_a_stay_gives_the_same_trips(phone: str, at_s: 
     ],
     ids=["empty", "one", "nulls", "one-instant", "one-place", "useless-accuracy"],
 )
-def test_no_trip_in(rows: list) -> None:  # type: ignore[type-arg]
+def test_no_trip_in(rows: list) -> None:
     assert trips(table_of(rows)) == []
 
 

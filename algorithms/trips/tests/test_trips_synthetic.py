@@ -177,7 +177,7 @@ def test_flight_there_and_back_keeps_what_was_there() -> None:
     shift_ms = away[-1][0] - START_MS + 600_000
     there = [(at + shift_ms, *rest) for at, *rest in away]
     again = [(at + 2 * shift_ms, *rest) for at, *rest in home]
-    recorded: list[Fix] = [*home, *there, *again]  # type: ignore[list-item]
+    recorded: list[Fix] = [*home, *there, *again]
     assert len(trips(recorded)) == 6
 
 

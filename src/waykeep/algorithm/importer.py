@@ -57,7 +57,8 @@ class BundleImporter(MetaPathFinder, Loader):
         path = self._modules.get(module.__name__)
         if path is not None:
             # dont_inherit: the author's source does not get the __future__ imports of this file.
-            exec(compile(self._files[path], path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+            code = compile(self._files[path], path, "exec", dont_inherit=True)
+            exec(code, module.__dict__)  # noqa: S102 - to run an author's source is what this is for
 
     def _import(
         self,

@@ -148,7 +148,7 @@ def _close_all_but(keep: Collection[int]) -> None:
     libc.close_range(first, _LAST_DESCRIPTOR)
     for descriptor in range(_SEEN_DESCRIPTORS):
         if descriptor not in keep:
-            _refused(errno.EBADF, lambda descriptor=descriptor: os.fstat(descriptor))  # type: ignore[misc]
+            _refused(errno.EBADF, lambda descriptor=descriptor: os.fstat(descriptor))  # type: ignore[misc]  # bound early
 
 
 def _unshare(uid: int | None, outside: dict[str, int]) -> set[str]:

@@ -25,7 +25,7 @@ class _Sequence:
         return self._plan.to_table(use_threads=False)
 
 
-class _Declaration(acero.Declaration):  # type: ignore[misc]
+class _Declaration(acero.Declaration):  # type: ignore[misc]  # pyarrow ships no types
     """As `pyarrow.acero.Declaration`, on one thread."""
 
     @staticmethod

@@ -8,11 +8,10 @@ from typing import NamedTuple
 from waykeep.authority import plans, reviews
 from waykeep.authority.asking import Ask
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.permissions import Approved
+from waykeep.authority.permissions import kept_as
 from waykeep.authority.plans import Inputs, ReadPlan
-from waykeep.authority.scopes import Scope
+from waykeep.authority.scopes import Scope, lifetime
 from waykeep.errors import AuthorityError
-from waykeep.formats import streams
 from waykeep.formats.messages import Run, Value
 
 
@@ -54,18 +53,13 @@ def authorize(state: OwnerState, request: Run, inputs: Inputs, parameters: Mappi
         except AuthorityError as error:
             refusal = error
             continue
-        return Allowed(number, plan, kept_as(approval))
+        return Allowed(number, plan, kept_as(approval, approval.scope))
     raise refusal
 
 
-def kept_as(approval: Approved) -> str:
-    """The derived stream in which results are kept, or empty."""
-    return approval.store_as if approval.scope.stores else ""
-
-
 def _in_time(scope: Scope, now_ms: int) -> None:
-    until = streams.MAX_TS_MS if scope.until_ms is None else scope.until_ms
-    if not (scope.not_before_ms or 0) <= now_ms < until:
+    begins, ends = lifetime(scope)
+    if not begins <= now_ms < ends:
         raise AuthorityError(
             "approval-expired",
             "found an approval whose time is over, or has not begun",

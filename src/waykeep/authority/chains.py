@@ -14,9 +14,8 @@ from waykeep.authority.links import Budget, Chain, follow, signer_of
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import Granted
 from waykeep.authority.records import Debited
-from waykeep.authority.scopes import Scope
+from waykeep.authority.scopes import Scope, lifetime, observed
 from waykeep.errors import AuthorityError, WaykeepError
-from waykeep.formats import streams
 from waykeep.formats.ids import Digest, PublicKey
 
 _ENDED = {
@@ -83,9 +82,10 @@ def in_time(scope: Scope, now_ms: int) -> None:
     Raises:
         AuthorityError: ``grant-not-yet``, ``grant-expired`` (403).
     """
-    if now_ms < (scope.not_before_ms or 0):
+    begins, ends = lifetime(scope)
+    if now_ms < begins:
         raise _refused("grant-not-yet", "found a grant whose time has not begun, by the witness's clock", "wait for it")
-    if now_ms >= (streams.MAX_TS_MS if scope.until_ms is None else scope.until_ms):
+    if now_ms >= ends:
         raise _refused(
             "grant-expired", "found a grant whose time is over, by the witness's clock", "ask the owner for another"
         )
@@ -117,7 +117,7 @@ def check_debit(chain: Chain, made: Debited) -> None:
     scope = chain.scope
     plans.check_parameters(scope, made.parameters)
     plans.precision(scope, made.ask, made.inputs)
-    begin, end = scope.from_ms or 0, streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
+    begin, end = observed(scope)
     length = end - begin if scope.last_ms is None else scope.last_ms
     in_window = begin <= made.from_ms < made.to_ms <= end and made.to_ms - made.from_ms <= length
     if made.recipient != chain.recipient or not in_window:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from waykeep.authority.memberships import require
 from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.participation import Intended, StudyDebited
+from waykeep.authority.scopes import observed
 from waykeep.authority.studies import Signed
 from waykeep.errors import AuthorityError
-from waykeep.formats import streams
 from waykeep.formats.ids import Digest
 from waykeep.privacy.ledger import Span
 
@@ -47,7 +47,7 @@ def check_debit(log: OwnerState, quoted: int, made: StudyDebited, intended: Dige
         if read is None:
             continue
         scope = question.scope
-        begin, end = scope.from_ms or 0, streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
+        begin, end = observed(scope)
         length = end - begin if scope.last_ms is None else scope.last_ms
         allowed = scope.streams or {}
         fits = fits and all(set(columns) <= set(allowed.get(stream, ())) for stream, columns in read.inputs.items())

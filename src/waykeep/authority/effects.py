@@ -20,10 +20,11 @@ from waykeep.authority.permissions import (
     Joined,
     Lifted,
     LinkRevoked,
+    Permission,
     Withdrawn,
     Withheld,
 )
-from waykeep.authority.scopes import Scope, canonical
+from waykeep.authority.scopes import Scope, canonical, lifetime, observed
 from waykeep.authority.statements import (
     WAIVER,
     AuthorityRotated,
@@ -131,19 +132,19 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
         case Withdrawn():
             in_force = {*state.approvals, *state.grants, *state.memberships}
             _known(body.number in in_force, "approval, grant or membership")
-            return _end(state, {body.number}, "grant-withdrawn", number)
+            return _end(state, {body.number}, number)
         case AlgorithmRevoked():
             given: dict[int, Approved | Granted] = {**state.approvals, **state.grants}
             using = {n for n, g in given.items() if g.algorithm == body.algorithm}
             using |= {n for n, s in state.memberships.items() if memberships.uses(s, body.algorithm)}
-            return _end(state, using, "grant-withdrawn", number)
+            return _end(state, using, number)
         case HolderRevoked():
             shunned = {**state.shunned, body.holder: (*state.shunned.get(body.holder, ()), number)}
             held = {n for n, grant in state.grants.items() if grant.holder == body.holder}
             held |= {n for n, signed in state.memberships.items() if signed.researcher == body.holder}
-            return msgspec.structs.replace(_end(state, held, "grant-withdrawn", number), shunned=shunned)
+            return msgspec.structs.replace(_end(state, held, number), shunned=shunned)
         case EverythingRevoked():
-            return _end(state, {*state.approvals, *state.grants, *state.memberships}, "grant-withdrawn", number)
+            return _end(state, {*state.approvals, *state.grants, *state.memberships}, number)
         case LinkRevoked():
             _known(body.grant in state.grants, "link of a grant")
             link = (body.grant, body.issuer, body.holder)
@@ -151,8 +152,8 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
         case Withheld():
             if len(state.withheld) >= MAX_WITHHELD:
                 raise AuthorityError("log-limit", "found more withholdings than a log may hold in force", status=409)
-            if (body.from_ms or 0) >= (streams.MAX_TS_MS if body.to_ms is None else body.to_ms):
-                raise _malformed("a window without time")
+            if _is_empty(body.span):
+                raise _malformed("time to withhold")
             if body.area is not None:
                 canonical(Scope(areas=(body.area,)))
             return msgspec.structs.replace(state, withheld={**state.withheld, number: body})
@@ -161,29 +162,14 @@ def _permitted(state: OwnerState, body: Permission, number: int) -> OwnerState:
             return msgspec.structs.replace(state, withheld=_without(state.withheld, body.number))
 
 
-Permission = (
-    Approved
-    | Granted
-    | Joined
-    | BudgetSet
-    | Withdrawn
-    | AlgorithmRevoked
-    | HolderRevoked
-    | EverythingRevoked
-    | LinkRevoked
-    | Withheld
-    | Lifted
-)
-
-
-def _end(state: OwnerState, numbers: Collection[int], rule: str, number: int) -> OwnerState:
-    """The state in which approvals, grants and memberships are in force no longer, from entry ``number`` on."""
+def _end(state: OwnerState, numbers: Collection[int], number: int) -> OwnerState:
+    """The state in which approvals, grants and memberships were taken back, from entry ``number`` on."""
     return msgspec.structs.replace(
         state,
         approvals={n: kept for n, kept in state.approvals.items() if n not in numbers},
         grants={n: kept for n, kept in state.grants.items() if n not in numbers},
         memberships={n: kept for n, kept in state.memberships.items() if n not in numbers},
-        ended=state.ended | dict.fromkeys(numbers, Ended(rule, number)),
+        ended=state.ended | dict.fromkeys(numbers, Ended("grant-withdrawn", number)),
     )
 
 
@@ -243,12 +229,15 @@ def _check_scope(scope: Scope, store_as: str) -> None:
         raise _malformed("streams and parameters, or one that is not in its one form")
     if not all(scope.streams.values()):
         raise _malformed("columns")
-    from_ms, to_ms = scope.from_ms or 0, streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
-    not_before, until = scope.not_before_ms or 0, streams.MAX_TS_MS if scope.until_ms is None else scope.until_ms
-    if from_ms >= to_ms or not_before >= until or scope.last_ms == 0:
+    if _is_empty(observed(scope)) or _is_empty(lifetime(scope)) or scope.last_ms == 0:
         raise _malformed("time")
     if store_as and not streams.is_derived(store_as):
         raise _malformed("derived stream for its results")
+
+
+def _is_empty(times: tuple[int, int]) -> bool:
+    first, end = times
+    return first >= end
 
 
 def _malformed(what: str) -> AuthorityError:

@@ -7,7 +7,8 @@ In this order, and nothing is left out:
 3. `intend` makes the record of the one query of this period, or finds it; the intent is sent.
 4. Once the cohort is frozen, `debit` makes the record that fixes the whole effect, or finds it. It is durable, and the
    journal head with it is witnessed, under a fresh nonce.
-5. `still` judges the witness's time of that answer. Only then the data is read; what is sent is recorded before.
+5. `still` judges the witness's time of that answer. Only then the data is read; what is sent is recorded before. From
+   here on nothing takes the answer back: nobody else would notice who was counted, and a query would never end.
 
 A repetition is debited once, whatever is asked or cut off; what is debited is never given back.
 """

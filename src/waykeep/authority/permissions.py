@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from waykeep.authority.areas import Area
-from waykeep.authority.scopes import Bits, Runs, Scope
+from waykeep.authority.scopes import Bits, Runs, Scope, bounds
 from waykeep.authority.studies import MAX_STUDY
 from waykeep.formats.ids import Digest, PublicKey
 from waykeep.formats.messages import Millis, Number, Recipient, Small
@@ -136,8 +136,28 @@ class Withheld(_Statement, frozen=True, tag="withheld"):
     area: Area | None
     words: Small
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The times that are taken out, half open, also where there is no bound."""
+        return bounds(self.from_ms, self.to_ms)
+
 
 class Lifted(_Statement, frozen=True, tag="lifted"):
     """Ends a withholding, by the number of its entry."""
 
     number: Number
+
+
+Taking = Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | EverythingRevoked | Withheld | Lifted
+"""What takes back or withholds, or ends that."""
+
+Permission = Approved | Granted | Joined | BudgetSet | Taking
+
+
+def kept_as(allowed: Approved | Granted, scope: Scope) -> str:
+    """The derived stream in which results are kept, or empty.
+
+    Args:
+        scope: What is in force, its own or that of a chain: results are kept only where all of it says so.
+    """
+    return allowed.store_as if scope.stores else ""

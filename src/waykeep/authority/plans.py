@@ -79,18 +79,21 @@ def plan(
         AuthorityError: Named by the rules of this module (403).
     """
     check_parameters(scope, parameters)
-    window = _window(scope, ask, now_ms)
-    if any(line.area is None and _within(line, *window) for line in log.withheld.values()):
+    given = precision(scope, ask, inputs)
+    span = _window(scope, ask, now_ms)
+    if any(line.area is None and _within(line, *span) for line in log.withheld.values()):
         raise _refused("data-withheld", "found a window that the owner takes out of every grant")
-    return again(log, scope, ask, inputs, window)
+    return _plan(log, inputs, span, given)
 
 
-def again(log: OwnerState, scope: Scope, ask: Ask, inputs: Inputs, window: tuple[int, int]) -> ReadPlan:
-    """The plan of a window that was judged before. Raises: AuthorityError: Named by rules 2 to 5 (403)."""
-    first, end = window
-    return ReadPlan(
-        {s: tuple(c) for s, c in inputs.items()}, first, end, *precision(scope, ask, inputs), dict(log.withheld)
-    )
+def again(log: OwnerState, scope: Scope, ask: Ask, inputs: Inputs, span: tuple[int, int]) -> ReadPlan:
+    """The plan of a window that was judged before, once more. Raises: AuthorityError: Named by rules 2 to 5 (403)."""
+    return _plan(log, inputs, span, precision(scope, ask, inputs))
+
+
+def _plan(log: OwnerState, inputs: Inputs, span: tuple[int, int], given: Precision) -> ReadPlan:
+    from_ms, to_ms = span
+    return ReadPlan({s: tuple(c) for s, c in inputs.items()}, from_ms, to_ms, *given, dict(log.withheld))
 
 
 def precision(scope: Scope, ask: Ask, inputs: Inputs) -> Precision:
@@ -158,7 +161,8 @@ def _window(scope: Scope, ask: Ask, now_ms: int) -> tuple[int, int]:
 
 
 def _within(line: Withheld, first: int, end: int) -> bool:
-    return (line.from_ms or 0) <= first and end <= (streams.MAX_TS_MS if line.to_ms is None else line.to_ms)
+    begins, ends = line.span
+    return begins <= first and end <= ends
 
 
 def _undefined(what: str) -> AuthorityError:

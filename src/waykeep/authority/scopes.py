@@ -18,8 +18,6 @@ What a field leaves out it does not narrow. Runs and bits of output are no part 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import reduce
 from typing import Annotated, TypeVar
 
 import msgspec
@@ -102,20 +100,24 @@ def meet(one: Scope, other: Scope) -> Scope:
     )
 
 
-def meet_all(scopes: Sequence[Scope]) -> Scope:
-    """What all of them allow; of none, everything."""
-    return reduce(meet, scopes, Scope())
+def bounds(first: int | None, end: int | None, beginning: int = 0) -> tuple[int, int]:
+    """Half-open bounds of a time, in ms, where None sets no bound: then it is from the beginning, or for ever."""
+    return beginning if first is None else first, streams.MAX_TS_MS if end is None else end
 
 
-def within(one: Scope, other: Scope) -> bool:
-    """Whether ``one`` allows nothing that ``other`` does not."""
-    return meet(one, other) == canonical(one)
+def observed(scope: Scope) -> tuple[int, int]:
+    """The observation times that a scope allows without its moving window, half open."""
+    return bounds(scope.from_ms, scope.to_ms)
+
+
+def lifetime(scope: Scope) -> tuple[int, int]:
+    """From when until when a scope allows anything, half open, by the witness's time."""
+    return bounds(scope.not_before_ms, scope.until_ms)
 
 
 def window(scope: Scope, now_ms: int) -> tuple[int, int]:
     """The half-open window of observation times that may be read at the witness's time ``now_ms``; it may be empty."""
-    first = streams.MIN_TS_MS if scope.from_ms is None else scope.from_ms
-    end = streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
+    first, end = bounds(scope.from_ms, scope.to_ms, streams.MIN_TS_MS)
     if scope.last_ms is not None:
         now_ms -= now_ms % HOUR_MS
         first, end = max(first, now_ms - scope.last_ms), min(end, now_ms)

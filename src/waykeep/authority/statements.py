@@ -6,19 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from waykeep.authority.permissions import (
-    AlgorithmRevoked,
-    Approved,
-    BudgetSet,
-    EverythingRevoked,
-    Granted,
-    HolderRevoked,
-    Joined,
-    Lifted,
-    LinkRevoked,
-    Withdrawn,
-    Withheld,
-)
+from waykeep.authority.permissions import Permission
 from waykeep.formats.ids import Digest, OwnerId, PublicKey
 from waykeep.formats.messages import (
     Head,
@@ -230,17 +218,7 @@ Body = (
     | WitnessWaived
     | Resumed
     | AuthorityRotated
-    | Approved
-    | Granted
-    | Joined
-    | BudgetSet
-    | Withdrawn
-    | LinkRevoked
-    | AlgorithmRevoked
-    | HolderRevoked
-    | EverythingRevoked
-    | Withheld
-    | Lifted
+    | Permission
 )
 
 

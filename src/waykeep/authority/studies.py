@@ -23,7 +23,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from waykeep.authority import dsse
-from waykeep.authority.scopes import Scope, canonical
+from waykeep.authority.scopes import Scope, canonical, observed
 from waykeep.errors import AuthorityError
 from waykeep.formats import streams
 from waykeep.formats.ids import Digest, PublicKey, sha256
@@ -214,8 +214,8 @@ def _question(question: Question) -> None:
         raise _refused("study-scope", "no data, or a scope that is not in its one form")
     if any(len(values) != 1 for values in (scope.parameters or {}).values()):
         raise _refused("study-scope", "a parameter with more than one value")
-    end = streams.MAX_TS_MS if scope.to_ms is None else scope.to_ms
-    if (scope.from_ms or 0) >= end:
+    first, end = observed(scope)
+    if first >= end:
         raise _refused("study-scope", "a window without time in it")
     if any(axis.words and len(axis.words) != axis.size for axis in question.keys) or (
         math.prod(axis.size for axis in question.keys) != question.bounds.cells

@@ -5,20 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import Parameter
 
 from waykeep.authority.permissions import Approved, Granted
 from waykeep.cli import consent, output, paths, qr
 from waykeep.cli.options import Owner
 from waykeep.cli.terms import Terms
-from waykeep.device import granting, scoping, telling, tickets
+from waykeep.device import granting, proposing, telling, tickets
 from waykeep.device.account import Account
-from waykeep.device.approvals import propose
 from waykeep.errors import DeviceError
 from waykeep.formats import proposal as proposals
-from waykeep.formats.bundle import Bundle
-from waykeep.formats.ids import parse_digest, parse_public_key
+from waykeep.formats.ids import parse_digest
 from waykeep.formats.proposal import Proposal
 
 
@@ -48,8 +45,8 @@ def approve(
     """
     with owner.account() as device, paths.opened(ticket_file) as keep:
         asked = _proposal(digest, qr_, uri)
-        found = consent.fetch(device, asked.digest, asked.host)
-        allowed = _allowed(found, asked, terms.plain(), set_ or list(asked.settings), store or asked.store)
+        found = proposing.fetch(device, asked.digest, asked.host)
+        allowed = proposing.allowance(found, asked, terms.plain(), set_ or [], store)
         text, elsewhere = consent.told(device, found, allowed), bool(qr_ or uri)
         agreed = yes or (owner.json and not elsewhere)
         consent.agree(text, "Approve it?", yes=agreed, from_elsewhere=elsewhere)
@@ -72,27 +69,6 @@ def _proposal(digest: str, picture: Path | None, uri: str) -> Proposal:
     if digest:
         return Proposal(parse_digest(digest), "")
     return proposals.parse(uri if picture is None else qr.read(paths.read_file(picture)))
-
-
-def _allowed(
-    found: Bundle, asked: Proposal, typed: scoping.Terms, settings: list[str], store: str
-) -> Approved | Granted:
-    proposed = scoping.Terms(
-        first=asked.first,
-        after=asked.after,
-        last=asked.last,
-        until=asked.until,
-        precision=asked.precision,
-        times=asked.times,
-    )
-    own = {name: value for name, value in msgspec.structs.asdict(typed).items() if value}
-    terms = msgspec.structs.replace(proposed, **own)
-    if not asked.holder:
-        return propose(found, asked.digest, terms, settings, store)
-    deadline_ms = scoping.duration_ms(asked.deadline) if asked.deadline else None
-    holder = parse_public_key(asked.holder)
-    to = granting.To(holder, asked.recipient, asked.runs or 1, asked.purpose, asked.bits, deadline_ms)
-    return granting.propose_grant(found, asked.digest, to, terms, settings, store)
 
 
 def _append(device: Account, allowed: Approved | Granted) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -16,15 +14,15 @@ from waykeep.authority.permissions import (
     HolderRevoked,
     Lifted,
     LinkRevoked,
+    Taking,
     Withdrawn,
 )
 from waykeep.cli import consent, holders, output, paths
 from waykeep.cli.options import Owner
 from waykeep.cli.terms import Terms
-from waykeep.device import granting, revoking, scoping, telling, tickets
+from waykeep.device import granting, proposing, revoking, scoping, telling, tickets
 from waykeep.device.account import Account
 from waykeep.device.making import now_ms
-from waykeep.device.revoking import Taking
 from waykeep.errors import DeviceError
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import parse_digest, parse_public_key
@@ -43,7 +41,6 @@ Deadline = Annotated[str, Parameter(help="Answers come so long after a run began
 Output = Annotated[Path | None, Parameter(name=["--output", "-o"], help="Write the holder's ticket to this file.")]
 Again = Annotated[bool, Parameter(help="Also if a grant that says the same is in force.")]
 Yes = Annotated[bool, Parameter(help="Do not show what it comes to and ask first.")]
-_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?")
 
 
 @app.command
@@ -69,7 +66,7 @@ def give(
     Example: waykeep grant give sha256:… --holder … --recipient age1… --runs 4 --until 2027-01-01 --precision 500
     """
     with owner.account() as device:
-        found = consent.fetch(device, parse_digest(digest))
+        found = proposing.fetch(device, parse_digest(digest))
         to = _to(holder, recipient, runs, purpose, bits, deadline)
         grant = granting.propose_grant(found, parse_digest(digest), to, terms.plain(), set_ or [], store)
         _give(device, grant, found, ticket_file, owner, again=again, yes=yes)
@@ -234,11 +231,11 @@ def withhold(
 
     Example: waykeep grant withhold --trip 2026-11-24T18:10 --words "to the doctor"
     """
-    first, end = (_minute(text) if text else None for text in (from_, to))
+    first, end = (scoping.minute_ms(text) if text else None for text in (from_, to))
     place = scoping.area_of(paths.read_text(Path(area)) if area.endswith("json") else area) if area else None
     if trip:
         with owner.account() as device:
-            first, end = revoking.trip_at(device, _minute(trip))
+            first, end = revoking.trip_at(device, scoping.minute_ms(trip))
     scoping.require_time(first, end)
     _take(revoking.withholding(first, end, place, words), "Withheld", owner)
 
@@ -267,16 +264,3 @@ def _take(what: Taking, said: str, owner: Owner, *, at_witness: bool = False) ->
             hint="a host that hides the entry could still spend; run any command when the witness answers",
             status=502,
         )
-
-
-def _minute(text: str) -> int:
-    """Milliseconds since 1970. Raises: DeviceError: ``date-malformed``."""
-    if not _MINUTE.fullmatch(text):
-        raise DeviceError("date-malformed", "found text that is no day or minute", hint="such as 2026-11-25T14:30")
-    day, _, time = text.partition("T")
-    start = scoping.day_ms(day)
-    try:
-        clock = datetime.time.fromisoformat(time or "00:00")
-    except ValueError:
-        raise DeviceError("date-malformed", "found no such minute", hint="such as 2026-11-25T14:30") from None
-    return start + (clock.hour * 60 + clock.minute) * 60_000

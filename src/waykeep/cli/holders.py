@@ -20,12 +20,10 @@ from waykeep.device.approvals import parameters_of, require
 from waykeep.device.hostclient import HostClient
 from waykeep.device.making import now_ms
 from waykeep.device.trusting import default_policy
-from waykeep.errors import DeviceError
 from waykeep.formats import bundle as bundles
 from waykeep.formats import table
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import parse_public_key
-from waykeep.formats.messages import Value
 from waykeep.supervisor.measure import reference_values
 
 HolderFile = Annotated[Path, Parameter(help="The holder's key file.")]
@@ -67,7 +65,7 @@ def narrow(
     private_umask()
     mine, found = holder.load(paths.expanded(file)), tickets.read(paths.expanded(ticket))
     wanted = dict(map(granting.columns_of, stream)) if stream else None
-    scope = scoping.scope_of(terms.plain(), wanted, _only(found, set_ or []) if set_ else None)
+    scope = scoping.scope_of(terms.plain(), wanted, tickets.only(found, set_) if set_ else None)
     made = tickets.pass_on(found, mine.signer, parse_public_key(holder_), recipient, scope, runs, bits)
     paths.write_file(output_file, tickets.write(made))
     chain = tickets.open_(made).chain
@@ -78,18 +76,6 @@ def narrow(
     for line in (telling.what, telling.when, telling.where, telling.precision):
         output.console.print(f"  {line(chain.scope)}", markup=False, soft_wrap=True)
     output.console.print(f"  {chain.budgets[-1].runs} runs, shared with you", markup=False)
-
-
-def _only(found: tickets.Opened, settings: list[str]) -> dict[str, tuple[Value, ...]]:
-    """Of the values that the ticket allows those that were typed. Raises: DeviceError: ``setting-malformed``."""
-    allowed, only = found.chain.scope.parameters or {}, dict[str, tuple[Value, ...]]()
-    for text in settings:
-        name, _, value = text.partition("=")
-        same = tuple(v for v in allowed.get(name, ()) if str(v).lower() == value.lower())
-        if not same:
-            raise DeviceError("setting-malformed", "found a setting that the ticket does not allow")
-        only[name] = (*only.get(name, ()), *same)
-    return {name: only.get(name, values) for name, values in allowed.items()}
 
 
 def use(

@@ -18,6 +18,7 @@ supervisor = App(name="supervisor", help="The attested node: forks, binds and vo
 Listen = Annotated[str, Parameter(help="Address to listen on.")]
 Port = Annotated[int, Parameter(validator=validators.Number(gte=0, lte=65535))]
 AtOnce = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=64))]
+Rings = Annotated[int, Parameter(validator=validators.Number(gte=1, lte=4096))]
 Idle = Annotated[float, Parameter(validator=validators.Number(gt=0, lte=2_592_000))]
 
 
@@ -58,7 +59,7 @@ def serve_host(
     port: Port = 8470,
     url: str = "",
     algorithms: AtOnce = 8,
-    rings: AtOnce = 64,
+    rings: Rings = 64,
 ) -> None:
     """Run the host. It holds no key and sees ciphertext only.
 

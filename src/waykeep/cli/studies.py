@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from waykeep.authority import studies
-from waykeep.cli import consent, output, paths, qr, researchers
+from waykeep.cli import consent, demo, output, paths, qr, researchers
 from waykeep.cli.options import Owner
 from waykeep.device import memberships, studywords
 from waykeep.device.account import Account
@@ -22,6 +22,7 @@ from waykeep.privacy import ledger
 app = App(name="study", help="Studies: one private answer from many people.")
 for _verb in researchers.VERBS:
     app.command(_verb)
+app.command(demo.study_demo, name="demo")
 
 StudyFile = Annotated[Path, Parameter(help="The study's file, as its researcher published it.")]
 

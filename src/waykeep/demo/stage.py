@@ -113,8 +113,8 @@ class Stage:
         if not _until(lambda: answers(f"{self.host_url}/readyz"), self.host):
             raise HostError("start-failed", "the host did not start", hint=f"it said last: {self._last_word('host')}")
 
-    def start_witness(self) -> str:
-        """Start a witness, which somebody other than the host would run; a token of it. Raises: HostError."""
+    def start_witness(self, owners: int = 1) -> list[str]:
+        """Start a witness, which somebody other than the host would run; so many tokens of it. Raises: HostError."""
         port, state = free_port(), self.folder / "witness"
         self.witness = self._spawn("witness", ["witness", "serve", "--state", str(state), "--port", str(port)])
         self.witness_url = f"http://127.0.0.1:{port}"
@@ -123,8 +123,9 @@ class Stage:
                 "start-failed", "the witness did not start", hint=f"it said last: {self._last_word('witness')}"
             )
         command = [sys.executable, "-I", "-m", "waykeep", "witness", "admit", "--state", str(state), "--json"]
+        command += ["--count", str(owners)]
         admitted = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-        return str(json.loads(admitted.stdout)["tokens"][0])
+        return [str(token) for token in json.loads(admitted.stdout)["tokens"]]
 
     def start_aggregator(self) -> str:
         """Start the front of an aggregator's node, on this stage's supervisor; its URL. Raises: HostError."""

@@ -57,7 +57,7 @@ class Study:
         self._share()
 
     def _grant(self) -> int:
-        device, token = self._person.device, self._stage.start_witness()
+        device, (token,) = self._person.device, self._stage.start_witness()
         watch = time.perf_counter()
         witnesses.use(device, self._stage.witness_url, witnesses.key_of(self._stage.witness_url), token)
         key, found = holder.make(self._file), self._bundle

@@ -16,6 +16,7 @@ from waykeep.authority.statements import (
     INCEPTION_TYPE,
     KEY_LIST_TYPE,
     OWNER_ENTRY_TYPE,
+    Body,
     DeviceAdded,
     EpochOpened,
     EpochStatement,
@@ -122,7 +123,7 @@ def create(name: str, now_ms: int, random: Callable[[int], bytes]) -> NewOwner:
     )
 
 
-def entry_after(owner: OwnerId, head: Head, now_ms: int, body: object, key: SigningKey) -> bytes:
+def entry_after(owner: OwnerId, head: Head, now_ms: int, body: Body, key: SigningKey) -> bytes:
     """A signed entry that follows ``head``."""
-    entry = OwnerEntry(owner, head.number + 1, head.digest, now_ms, body)  # type: ignore[arg-type]
+    entry = OwnerEntry(owner, head.number + 1, head.digest, now_ms, body)
     return dsse.sign(OWNER_ENTRY_TYPE, encode_json(entry), key)

@@ -5,21 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from waykeep.authority.areas import Area
-from waykeep.authority.permissions import (
-    AlgorithmRevoked,
-    EverythingRevoked,
-    HolderRevoked,
-    Lifted,
-    LinkRevoked,
-    Withdrawn,
-    Withheld,
-)
+from waykeep.authority.permissions import Taking, Withheld
 from waykeep.device.account import Account
 from waykeep.errors import DeviceError, WaykeepError
 from waykeep.formats import streams
 
 TRIPS = "derived/trips"
-Taking = Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | EverythingRevoked | Withheld | Lifted
 
 
 class Revoked(msgspec.Struct, frozen=True):

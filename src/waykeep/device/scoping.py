@@ -17,6 +17,7 @@ from waykeep.formats.ids import PublicKey
 from waykeep.formats.messages import Value
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2})?")
 _DURATION = re.compile(r"([0-9]{1,6})(ms|s|m|min|h|d)")
 _LENGTH = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,3})?)(m|km)?")
 _CELL = re.compile(r"[0-9a-f]{15,16}")
@@ -102,6 +103,19 @@ def day_ms(text: str) -> int:
             "date-malformed", "found text that is no day (YYYY-MM-DD)", hint="write a day as 2016-06-20"
         ) from None
     return int(datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.UTC).timestamp() * 1000)
+
+
+def minute_ms(text: str) -> int:
+    """Milliseconds since 1970 of a minute, or of a day's begin, in UTC. Raises: DeviceError: ``date-malformed``."""
+    if not _MINUTE.fullmatch(text):
+        raise DeviceError("date-malformed", "found text that is no day or minute", hint="such as 2026-11-25T14:30")
+    day, _, time = text.partition("T")
+    start = day_ms(day)
+    try:
+        clock = datetime.time.fromisoformat(time or "00:00")
+    except ValueError:
+        raise DeviceError("date-malformed", "found no such minute", hint="such as 2026-11-25T14:30") from None
+    return start + (clock.hour * 60 + clock.minute) * 60_000
 
 
 def duration_ms(text: str) -> int:

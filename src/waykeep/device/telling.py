@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime
 import math
 
-from waykeep.authority.permissions import Approved, Granted, Withheld
-from waykeep.authority.scopes import Scope
+from waykeep.authority.permissions import Approved, Granted, Withheld, kept_as
+from waykeep.authority.scopes import Scope, lifetime
 from waykeep.formats import grid, streams
 
 EARTH_M2 = 5.1e14
@@ -23,8 +23,8 @@ def consent(allowed: Approved | Granted) -> str:
         lines.append(("At worst", at_worst(allowed)))
     if scope.parameters:
         lines.append(("Settings", "; ".join(f"{n}: {', '.join(map(str, v))}" for n, v in scope.parameters.items())))
-    if allowed.store_as and scope.stores:
-        lines.append(("Kept", f"results are kept in your vault as {allowed.store_as}"))
+    if stream := kept_as(allowed, scope):
+        lines.append(("Kept", f"results are kept in your vault as {stream}"))
     if scope.vetted:
         lines.append(("Reviewed", f"only with a review by one of {sum(map(len, scope.vetted))} keys that you name"))
     return "\n".join(f"{name + ':':13}{words}" for name, words in lines)
@@ -118,7 +118,7 @@ def _who(allowed: Approved | Granted) -> str:
 
 
 def _how_often(allowed: Approved | Granted) -> str:
-    until = streams.MAX_TS_MS if allowed.scope.until_ms is None else allowed.scope.until_ms
+    _, until = lifetime(allowed.scope)
     end = "" if until >= streams.MAX_TS_MS else f", until {day(until)} UTC"
     if isinstance(allowed, Approved):
         return f"as often as you like{end}"

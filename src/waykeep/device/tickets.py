@@ -18,7 +18,7 @@ from waykeep.authority.statements import OWNER_ENTRY_TYPE, OwnerEntry
 from waykeep.errors import DeviceError, FormatError
 from waykeep.formats import agefile
 from waykeep.formats.ids import OwnerId, PublicKey, sha256
-from waykeep.formats.messages import Small
+from waykeep.formats.messages import Small, Value
 from waykeep.formats.wire import MIB, decode_json, encode_json
 
 VERSION = 1
@@ -109,6 +109,21 @@ def pass_on(
     )
     open_(made)  # a link that the user cloud would refuse is refused here
     return made
+
+
+def only(found: Opened, settings: list[str]) -> dict[str, tuple[Value, ...]]:
+    """Of the values that a ticket allows those of ``NAME=VALUE`` texts; of a parameter that none names, all.
+
+    Raises: DeviceError: ``setting-malformed``.
+    """
+    allowed, named = found.chain.scope.parameters or {}, dict[str, tuple[Value, ...]]()
+    for text in settings:
+        name, _, value = text.partition("=")
+        same = tuple(v for v in allowed.get(name, ()) if str(v).lower() == value.lower())
+        if not same:
+            raise DeviceError("setting-malformed", "found a setting that the ticket does not allow")
+        named[name] = (*named.get(name, ()), *same)
+    return {name: named.get(name, values) for name, values in allowed.items()}
 
 
 def usable(found: Opened, key: PublicKey) -> None:

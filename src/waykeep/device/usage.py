@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Literal
 
 import msgspec
@@ -12,7 +12,7 @@ from waykeep.device import journals, telling
 from waykeep.device.account import Account
 from waykeep.device.receipts import open_receipt
 from waykeep.formats import grid
-from waykeep.formats.ids import Digest, sha256
+from waykeep.formats.ids import Digest, PublicKey, sha256
 
 By = Literal["algorithm", "holder", "stream"]
 OWN = "your own devices"
@@ -58,20 +58,40 @@ def usage(account: Account, by: By) -> list[Use]:
     """
     log = account.log()
     _, records = journals.read(account.host, account.keys.secrets, log)
+    return summed([detail for _, detail in records], list(log.state_keys), by)
+
+
+def summed(details: list[Detail], keys: list[PublicKey], by: By) -> list[Use]:
+    """Every use that records tell of, the newest first.
+
+    Args:
+        details: Of all records, oldest first.
+        keys: State keys that receipts are signed with.
+
+    Raises: As `open_receipt` does.
+    """
+    debits = {detail.request_id: detail for detail in details if isinstance(detail, Debited)}
     found: dict[str, Use] = {}
-    for one in _uses([detail for _, detail in records], list(log.state_keys), by):
-        before = found.get(one.of)
-        found[one.of] = one if before is None else _added(before, one)
+    for detail, receipt in _outcomes(details, keys):
+        debit = debits.get(detail.request_id) if isinstance(detail, Spent) else None
+        for one in _by(detail, receipt, debit, by):
+            before = found.get(one.of)
+            found[one.of] = one if before is None else _added(before, one)
     return sorted(found.values(), key=lambda use: -use.last_ms)
 
 
-def _uses(details: list[Detail], keys: list[str], by: By) -> Iterator[Use]:
-    debits = {detail.request_id: detail for detail in details if isinstance(detail, Debited)}
+def _outcomes(details: list[Detail], keys: list[PublicKey]) -> Collection[tuple[RunDone | Spent, Receipt]]:
+    """One outcome of each request: a debit whose run failed is done again when its holder asks again."""
+    found: dict[tuple[type, str], tuple[RunDone | Spent, Receipt]] = {}
     for detail in details:
         if isinstance(detail, RunDone | Spent):
-            receipt = open_receipt(detail.receipt.encode(), keys)  # type: ignore[arg-type]
-            debit = debits.get(detail.request_id) if isinstance(detail, Spent) else None
-            yield from _by(detail, receipt, debit, by)
+            receipt = open_receipt(detail.receipt.encode(), keys)
+            # A holder, who chooses a request's id, must not hide a run of the owner's behind it.
+            request = type(detail), detail.request_id if isinstance(detail, Spent) else detail.run_id
+            if request not in found or not receipt.failed:
+                found.pop(request, None)  # in the order of what is kept
+                found[request] = detail, receipt
+    return found.values()
 
 
 def _by(detail: RunDone | Spent, receipt: Receipt, debit: Debited | None, by: By) -> Iterator[Use]:

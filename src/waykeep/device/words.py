@@ -15,8 +15,10 @@ from waykeep.authority.permissions import (
     Joined,
     Lifted,
     LinkRevoked,
+    Taking,
     Withdrawn,
     Withheld,
+    kept_as,
 )
 from waykeep.authority.records import Debited, Detail, RunDone, SegmentsAccepted, Spent
 from waykeep.authority.statements import (
@@ -118,9 +120,7 @@ def entry(found: OwnerEntry) -> str:
             return _taking(body)
 
 
-def _taking(
-    body: Withdrawn | LinkRevoked | AlgorithmRevoked | HolderRevoked | EverythingRevoked | Withheld | Lifted,
-) -> str:
+def _taking(body: Taking) -> str:
     match body:
         case Withdrawn():
             return f"You took back what entry {body.number} allowed."
@@ -161,7 +161,8 @@ def _record(head: Head | None) -> str:
 
 
 def _approval(approval: Approved) -> str:
-    kept = f" Results are kept as {approval.store_as}." if approval.store_as else " Results are not kept."
+    stream = kept_as(approval, approval.scope)
+    kept = f" Results are kept as {stream}." if stream else " Results are not kept."
     return f"You approved {approval.name} ({approval.algorithm[:19]}…) to read {_data(approval)}.{kept}"
 
 

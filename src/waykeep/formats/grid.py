@@ -102,8 +102,3 @@ def within_bounds(values: Places, level: int, *, east: bool) -> bool:
     """Whether no cell of these latitudes, or longitudes, can reach beyond a pole, or the antimeridian."""
     most = (_MAX_LON if east else _MAX_LAT) - (1 << level + len(DOUBLINGS))
     return not len(values) or bool(-most < values.min() and values.max() < most)
-
-
-def times(ts_ms: Places, step_ms: int) -> Places:
-    """When each time is told to be, in ms."""
-    return ts_ms if step_ms == 1 else ts_ms // step_ms * step_ms

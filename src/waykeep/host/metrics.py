@@ -30,7 +30,7 @@ class Metrics:
         self._requests[method if method in _METHODS else "OTHER", route, status] += 1
         buckets = self._buckets.setdefault(route, [0] * (len(BOUNDS_S) + 1))
         buckets[bisect_left(BOUNDS_S, seconds)] += 1
-        self._seconds[route] += seconds  # type: ignore[assignment]
+        self._seconds[route] += seconds  # type: ignore[assignment]  # a Counter adds what it is given
 
     def render(self) -> str:
         """The Prometheus text format, version 0.0.4."""

@@ -97,6 +97,7 @@ class Supervisor:
         except FormatError:
             raise _malformed() from None
         try:
+            # mypy knows no type of a union.
             reply: ControlReply = decode_frame(body, ControlReply, what="the supervisor's answer")  # type: ignore[arg-type]
         except FormatError:
             raise _malformed() from None

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from waykeep.errors import WaykeepError
+from waykeep.formats import wire
 from waykeep.supervisor.node import IDLE_S, LINGER_S, MAX_IDLE_S
 from waykeep.supervisor.service import Settings, serve
 from waykeep.supervisor.zygote import Workloads
@@ -28,6 +29,7 @@ def workloads() -> Workloads:
     from waykeep.usercloud import process, warm
 
     def warm_all() -> None:
+        wire.learn()
         aggregating.warm()
         warm.warm()
 

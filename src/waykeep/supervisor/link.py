@@ -36,7 +36,7 @@ class Link:
 
     def assignment(self) -> Assignment:
         """What this process is bound to for its life; sent once, first."""
-        return decode_frame(self._receive(), Assignment)  # type: ignore[arg-type]
+        return decode_frame(self._receive(), Assignment)  # type: ignore[arg-type]  # of a union
 
     def listen(self, answer: Callable[[Ring], str]) -> None:
         """Take rings from now on, one after the other, in a thread: ``answer`` does what is asked, and names it."""
@@ -52,7 +52,7 @@ class Link:
             raise AssertionError("begun by `listen`")
         try:
             while True:
-                found: ToChild = decode_frame(self._receive(), ToChild)  # type: ignore[arg-type]
+                found: ToChild = decode_frame(self._receive(), ToChild)  # type: ignore[arg-type]  # of a union
                 rings.put(found) if isinstance(found, Ring) else replies.put(found)
         except SupervisorError:
             replies.put(None)
@@ -70,7 +70,7 @@ class Link:
         with self._lock:
             self._send(request)
             if self._replies is None:
-                return decode_frame(self._receive(), ToChild)  # type: ignore[arg-type]
+                return decode_frame(self._receive(), ToChild)  # type: ignore[arg-type]  # of a union
             found = self._replies.get()
             if found is None:
                 self._replies.put(None)

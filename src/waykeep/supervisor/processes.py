@@ -105,6 +105,7 @@ class Processes:
         try:
             while True:
                 body = await reader.readexactly(wire.frame_length(await reader.readexactly(4)))
+                # mypy knows no type of a union.
                 request: FromChild = wire.decode_frame(body, FromChild, what="a process's frame")  # type: ignore[arg-type]
                 if isinstance(request, EvidenceRequest | OpenSealed):
                     process.writer.write(wire.encode_frame(self._answers.answer(process, request)))

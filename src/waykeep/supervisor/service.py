@@ -196,7 +196,7 @@ async def _serve_host(node: Node, reader: asyncio.StreamReader, writer: asyncio.
 
 
 async def _reply(node: Node, body: bytes) -> bytes:
-    request: ControlRequest = wire.decode_frame(body, ControlRequest)  # type: ignore[arg-type]
+    request: ControlRequest = wire.decode_frame(body, ControlRequest)  # type: ignore[arg-type]  # of a union
     match request:
         case LaunchCloud():
             return wire.encode_frame(await node.cloud(request.owner, request.host_url))

@@ -134,16 +134,14 @@ class Participant:
         if known is None:
             came: list[Came] = []
             effort = Effort[None](lambda e: self._compute(came, signed, debit, bundles, time_ms, e))
-            effort.watch(lambda: participating.still(cloud.refresh(), debit.made, time_ms), until=ends)
+            # Whoever leaves now is too late: a query goes on with those whom it gathered.
+            effort.watch(lambda: None, until=ends)
             came += [_default(q, _why(effort)) for q in asked[len(came) :]]
             watch.lap("run")
             known = _contributed(signed, query, came, time_ms, watch)
             cloud.append(known)
         else:
             time.sleep(max(0.0, ends - time.monotonic()))
-        log = cloud.refresh()
-        participating.still(log, debit.made, self._witnessing.stand(log))
-        watch.lap("record")
         return _seal(
             cloud.state_key.public,
             queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key),

@@ -19,7 +19,7 @@ from waykeep.authority import chains, spending
 from waykeep.authority.asking import Spend
 from waykeep.authority.links import Chain
 from waykeep.authority.ownerstate import OwnerState
-from waykeep.authority.permissions import Granted
+from waykeep.authority.permissions import Granted, kept_as
 from waykeep.authority.records import SegmentEntry, Spent
 from waykeep.authority.spending import Debit, Wanted
 from waykeep.errors import AuthorityError, FormatError, WaykeepError
@@ -144,7 +144,7 @@ class Spender:
         if cloud.journal.spent(made.request_id) or (came.failed and made.request_id in self._failed):
             return
         stored: SegmentEntry | None = None
-        store_as = ready.grant.store_as if ready.debit.chain.scope.stores else ""
+        store_as = kept_as(ready.grant, ready.debit.chain.scope)
         if store_as and bundle is not None and not came.failed:
             stored = keep(cloud, log, ready.debit.plan, store_as, bundle.manifest, came.rows)
         name = ready.grant.name if bundle is None else f"{bundle.manifest.name} {bundle.manifest.version}"

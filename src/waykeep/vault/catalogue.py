@@ -48,10 +48,8 @@ def select(
 def _touched(entry: SegmentEntry, withheld: Mapping[int, Withheld]) -> bool:
     """Whether a derived result over a window that touches what is withheld was made without knowing of it."""
     return any(
-        entry.made_under < number
-        and entry.first_ms < (streams.MAX_TS_MS if line.to_ms is None else line.to_ms)
-        and entry.last_ms > (line.from_ms or 0)
-        for number, line in withheld.items()
+        entry.made_under < number and entry.first_ms < ends and entry.last_ms > begins
+        for number, (begins, ends) in ((number, line.span) for number, line in withheld.items())
     )
 
 

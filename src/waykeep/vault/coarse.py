@@ -74,14 +74,12 @@ def _passing(rows: Rows, stream: str, plan: ReadPlan) -> Flags:
 
 
 def _overlaps(line: Withheld, plan: ReadPlan) -> bool:
-    return _end(line) > plan.from_ms and (line.from_ms or 0) < plan.to_ms
+    begins, ends = line.span
+    return ends > plan.from_ms and begins < plan.to_ms
 
 
 def _touched(line: Withheld, steps: grid.Places, plan: ReadPlan) -> Flags:
-    first, after = (line.from_ms or 0) // plan.step_ms, -(-_end(line) // plan.step_ms)
+    begins, ends = line.span
+    first, after = begins // plan.step_ms, -(-ends // plan.step_ms)
     found: Flags = (steps >= first) & (steps < after)
     return found
-
-
-def _end(line: Withheld) -> int:
-    return streams.MAX_TS_MS if line.to_ms is None else line.to_ms

@@ -136,8 +136,11 @@ class Lives:
             until(lambda: not stage.supervised(), "all that the supervisor forked is gone", 5)
             stage.start_supervisor()
         elif process == "cloud":
-            # Another one may run by now: the command did not give up.
-            known = lambda: life.owner not in node.running(stage.socket).owners or self.cloud(life) is not None  # noqa: E731
+
+            def known() -> bool:
+                """Another one may run by now: the command did not give up."""
+                return life.owner not in node.running(stage.socket).owners or self.cloud(life) is not None
+
             until(known, "the supervisor knows that a user cloud ended")
 
     def folder_of(self, process: str) -> Path:

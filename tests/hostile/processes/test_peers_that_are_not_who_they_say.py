@@ -151,7 +151,7 @@ def test_a_server_whose_certificate_has_garbage_for_evidence(led: Account, owner
         (b"{}", b"", "evidence-malformed"),
         (b"\xff" * 70_000, b"", "certificate-malformed"),
     ):
-        with recorder(lambda channel, evidence=evidence, claims=claims: (evidence, claims)) as peer:  # type: ignore[misc]
+        with recorder(lambda channel, evidence=evidence, claims=claims: (evidence, claims)) as peer:
             rogue.wrong_cloud(peer.address)
             attacked(led, owner, rule)
             nothing_sent(peer)

@@ -342,7 +342,7 @@ def test_before_it_is_unlocked_a_user_cloud_does_nothing(owners: Owners) -> None
         wire = Wire(device.host.cloud())
     for method, path, body in (parameter.values for parameter in ENDPOINTS):
         with unchanged(owner):
-            answer = wire.ask(wire.signed(device_key(owner), str(method), str(path), bytes(body)))  # type: ignore[arg-type]
+            answer = wire.ask(wire.signed(device_key(owner), str(method), str(path), bytes(body)))
             assert (answer.status, answer.refusal.rule) == (409, "locked")
 
 

@@ -185,7 +185,7 @@ class Counting(dict[str, list[int]]):
 
     steps = 0
 
-    def get(self, key: str, default: list[int]) -> list[int]:  # type: ignore[override]
+    def get(self, key: str, default: list[int]) -> list[int]:
         found = super().get(key, default)
         self.steps += 1 + len(found)
         return found

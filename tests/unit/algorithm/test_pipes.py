@@ -99,7 +99,7 @@ def test_a_side_that_does_not_read_is_not_waited_for(pipe: Pipe) -> None:
 def test_a_side_that_has_gone(pipe: Pipe, write: object) -> None:
     os.close(pipe[0])
     with pytest.raises(AlgorithmError) as error:
-        write(pipe[1], b"hello")  # type: ignore[operator]
+        write(pipe[1], b"hello")
     refused("pipe-closed", error)
 
 

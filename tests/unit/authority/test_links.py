@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from tests.unit.builders import key, refused
 from waykeep.authority import dsse, links
 from waykeep.authority.keys import SigningKey
 from waykeep.authority.links import LINK_TYPE, MAX_LINKS, Budget, Chain, Link, follow, narrow
-from waykeep.authority.scopes import Scope, meet_all, within
+from waykeep.authority.scopes import Scope, meet
 from waykeep.errors import AuthorityError, FormatError
 from waykeep.formats.ids import Digest, OwnerId, sha256
 from waykeep.formats.wire import encode_json
@@ -61,7 +62,7 @@ def test_what_a_chain_comes_to() -> None:
     envelopes = chain(hourly, Scope(until_ms=50, areas=(AREAS[1],)))
     found = follow(OWNER, GRANT, BEGUN, envelopes)
     assert (found.holder, found.recipient) == (HOLDERS[2].public, "age12")
-    assert found.scope == meet_all([WIDE, hourly, Scope(until_ms=50, areas=(AREAS[1],))])
+    assert found.scope == reduce(meet, [WIDE, hourly, Scope(until_ms=50, areas=(AREAS[1],))])
     assert found.scope.streams == {"location": ("lat_e7", "ts_ms")} and len(found.scope.areas) == 2
     assert found.budgets == (Budget(ENTRY, 10, 1000), *(Budget(sha256(e), 10, 1000) for e in envelopes))
 
@@ -80,8 +81,8 @@ def test_no_chain_is_wider_than_any_part_of_it(first: Scope, second: Scope, thir
     except AuthorityError as error:
         assert error.rule == "link-widens"
     else:
-        assert all(within(found.scope, scope) for scope in (first, second, third))
-        assert found.scope == meet_all([first, second, third])
+        assert all(meet(found.scope, scope) == found.scope for scope in (first, second, third))
+        assert found.scope == reduce(meet, [first, second, third])
 
 
 @pytest.mark.parametrize(

@@ -156,6 +156,12 @@ def test_time_not_allowed(from_ms: int | None, to_ms: int | None) -> None:
     no_plan("time-not-allowed", ask=Ask(from_ms=from_ms, to_ms=to_ms))
 
 
+def test_data_is_judged_before_its_time() -> None:
+    outside = Ask(from_ms=NOW_MS - 1)
+    no_plan("stream-not-allowed", {"transition": ("ts_ms",)}, ask=outside)
+    no_plan("precision-not-allowed", ask=msgspec.structs.replace(outside, level=1), level=2)
+
+
 def test_time_not_allowed_outside_a_moving_window() -> None:
     """It ends on a whole hour, and moves on with it."""
     moving = {"from_ms": None, "to_ms": None, "last_ms": HOUR_MS}

@@ -33,9 +33,9 @@ def test_evidence_is_judged_by_what_crossed() -> None:
 def test_trust_cannot_be_changed_once_made() -> None:
     made = NODE.trust()
     with pytest.raises(AttributeError):
-        made.policy = made.policy  # type: ignore[misc]
+        made.policy = made.policy
     with pytest.raises(AttributeError):
-        made.policy.platforms = ()  # type: ignore[misc]
+        made.policy.platforms = ()
 
 
 @pytest.mark.parametrize("part", [b"", b"{}", b"null", b"[]", b"\xff", b'{"supervisor":[],"workloads":{},"more":1}'])

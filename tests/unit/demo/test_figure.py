@@ -62,7 +62,7 @@ def test_the_scale_bar_is_true(place: str) -> None:
     (line,) = ways(svg)
     bar = next(group for group in svg.iter("g") if group.get("class") == "scale")
     pixels = float(re.findall(r"H(\d+\.\d)", next(bar.iter("path")).get("d", ""))[0])
-    number, unit = next(bar.iter("text")).text.split()  # type: ignore[union-attr]
+    number, unit = next(bar.iter("text")).text.split()
     metres_per_pixel = int(number.replace(",", "")) * (1000 if unit == "km" else 1) / pixels
     _, _, metres = Geod(ellps="WGS84").inv(lon, lat, to_lon, to_lat)
     drawn = float(np.hypot(line[-1][0] - line[0][0], line[-1][1] - line[0][1])) * metres_per_pixel
@@ -74,7 +74,7 @@ def test_texts_are_escaped_and_name_the_figure() -> None:
     titles = [element.text for element in svg.iter("title")]
     assert titles[0] == "Map of a <b> & c: no recorded positions, one trip"
     assert "trip 1 <&>" in titles
-    assert svg.get("aria-labelledby") == svg.find("title").get("id")  # type: ignore[union-attr]
+    assert svg.get("aria-labelledby") == svg.find("title").get("id")
 
 
 def test_numbers_of_trips_on_one_way_do_not_cover_each_other() -> None:

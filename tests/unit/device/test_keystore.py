@@ -154,7 +154,7 @@ def test_nothing_shows_a_secret(tmp_path: Path, lock: KeyFile) -> None:
 
 def test_a_secrets_type_check_that_fails_shows_none() -> None:
     with pytest.raises(AttributeError) as caught:
-        SECRETS.logs = ("another",)  # type: ignore[misc]
+        SECRETS.logs = ("another",)
     assert SECRETS.logs[-1] not in str(caught.value)
     assert isinstance(SECRETS, Secrets)
 

@@ -80,6 +80,22 @@ def test_duration_malformed_for_a_window_that_would_move_by_parts_of_an_hour(tex
         scope_of(Terms(last=text), None, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "ms"), [("2016-06-20", 0), ("2016-06-20T00:00", 0), ("2016-06-20T18:10", 65_400_000)], ids=str
+)
+def test_a_minute(text: str, ms: int) -> None:
+    assert scoping.minute_ms(text) == 1_466_380_800_000 + ms
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "2016-06", "2016-06-31", "2016-06-20T25:00", "2016-06-20T1:00", "2016-06-20 18:10", "2016-06-20T18:10Z"],
+)
+def test_date_malformed_for_a_minute(text: str) -> None:
+    with refused("date-malformed", "device"):
+        scoping.minute_ms(text)
+
+
 def test_a_length() -> None:
     assert [scoping.length_m(text) for text in ("500", "500m", "2km", "0.5km", "0")] == [500, 500, 2000, 500, 0]
 

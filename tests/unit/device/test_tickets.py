@@ -20,6 +20,8 @@ from waykeep.device.tickets import Ticket
 OWNER, GRANT = granting("ticketing", runs=5)
 TICKET = Ticket(tickets.VERSION, "http://127.0.0.1:1", OWNER.envelopes[GRANT].decode())
 ANNE, BERT = key("anne"), key("bert")
+LOOSE, LOOSE_GRANT = granting("settings", parameters={"exact": (False, True), "size": (1, 2, "1")})
+SETTINGS = tickets.open_(Ticket(tickets.VERSION, "http://127.0.0.1:1", LOOSE.envelopes[LOOSE_GRANT].decode()))
 
 
 def test_a_ticket_says_what_was_granted(tmp_path: Path) -> None:
@@ -49,8 +51,20 @@ def test_a_holder_who_passes_on_more_than_they_have(changes: dict[str, Any]) -> 
             HOLDER,
             ANNE.public,
             RECIPIENT,
-            **{"scope": Scope()} | changes,  # type: ignore[arg-type]
+            **{"scope": Scope()} | changes,
         )
+
+
+def test_of_the_values_of_a_ticket_those_that_are_named() -> None:
+    assert tickets.only(SETTINGS, ["size=1"]) == {"exact": (False, True), "size": (1, "1")}
+    assert tickets.only(SETTINGS, ["exact=TRUE", "size=2", "size=1"]) == {"exact": (True,), "size": (2, 1, "1")}
+    assert tickets.only(SETTINGS, []) == SETTINGS.chain.scope.parameters
+
+
+@pytest.mark.parametrize("setting", ["", "size", "size=3", "other=1", "exact=1"])
+def test_setting_malformed(setting: str) -> None:
+    with refused("setting-malformed", "device"):
+        tickets.only(SETTINGS, ["size=1", setting])
 
 
 def test_ticket_foreign() -> None:

@@ -86,6 +86,7 @@ ENTRIES: list[tuple[Body, str]] = [
     (APPROVAL, f"You approved trips 1.0.0 ({APPROVAL.algorithm[:19]}…) to read location (2 columns), from 2016-06-20"),
     (APPROVAL, "to 2016-06-21 UTC, everywhere, places as recorded, times as recorded. Results are not kept."),
     (an_approval(store_as="derived/trips"), "Results are kept as derived/trips."),
+    (an_approval(store_as="derived/trips", stores=False), "Results are not kept."),
     (GRANT, f"to the key {KEY[:12]}…: 3 runs until 2016-06-22 00:00 UTC, to read battery (1 columns), location (2"),
     (READ, f"You granted a look at location to the key {KEY[:12]}…: 3 runs"),
     (

@@ -177,6 +177,10 @@ def signer(key: NodeKey, seed: bytes = bytes(32)) -> Signer:
     return Signer(insecure.PLATFORM, lambda data: insecure.quote(root, "s", data), seed, 0, measured, key.recipient)
 
 
+def _load() -> Workloads:
+    return Workloads(warm=lambda: None, user_cloud=_obey, front=_obey, child=_wait, aggregator=_obey)
+
+
 @asynccontextmanager
 async def stage(*, idle_s: float = 600.0, key: NodeKey | None = None) -> AsyncIterator[Stage]:
     """A node on a preloaded parent of its own; afterwards nothing of both is left."""
@@ -184,8 +188,7 @@ async def stage(*, idle_s: float = 600.0, key: NodeKey | None = None) -> AsyncIt
     parent, pid = os.getpid(), os.fork()
     if pid == 0:
         try:
-            load = lambda: Workloads(warm=lambda: None, user_cloud=_obey, front=_obey, child=_wait, aggregator=_obey)  # noqa: E731
-            zygote.run(theirs, parent, load)
+            zygote.run(theirs, parent, _load)
         finally:
             os._exit(1)
     theirs.close()

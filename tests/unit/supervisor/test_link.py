@@ -51,7 +51,7 @@ def exactly(end: socket.socket, count: int) -> bytes:
 
 def heard(end: socket.socket) -> object:
     length = int.from_bytes(exactly(end, 4), "big")
-    return decode_frame(exactly(end, length), FromChild)  # type: ignore[arg-type]
+    return decode_frame(exactly(end, length), FromChild)
 
 
 def test_an_assignment_comes_first(ends: tuple[Link, socket.socket]) -> None:

@@ -181,7 +181,7 @@ def test_an_owner_without_a_folder_leaves_no_lock(tmp_path: Path) -> None:
     async def work() -> None:
         async with stage() as found:
             with pytest.raises(SupervisorError) as caught:
-                await found.node.cloud("c" * 52, str(tmp_path))  # type: ignore[arg-type]
+                await found.node.cloud("c" * 52, str(tmp_path))
             assert (caught.value.rule, caught.value.status) == ("owner-unknown", 404)
             del caught
             await found.settled()

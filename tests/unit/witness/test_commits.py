@@ -94,7 +94,7 @@ async def commit_blocked(register: SqliteRegister, failures: list[str]) -> list[
     commits = GroupCommit(register, asyncio.get_running_loop(), failures.append, busy_s=0.05)
     for number in range(3):
         work = registration(number)
-        commits.submit(lambda work=work: work(register), outcomes.append)  # type: ignore[misc]
+        commits.submit(lambda work=work: work(register), outcomes.append)
     await commits.close()
     return outcomes
 
@@ -116,7 +116,7 @@ async def commit_held(register: SqliteRegister, other: sqlite3.Connection) -> li
         tried.set()
         begin(writing=writing)
 
-    register.begin = begins  # type: ignore[method-assign] - only to see that it was tried
+    register.begin = begins  # only to see that it was tried
     other.execute("BEGIN IMMEDIATE")
     commits.submit(lambda: registration(0)(register), outcomes.append)
     await tried.wait()

@@ -69,7 +69,7 @@ def talk(folder: Path, said: Callable[[Client], Awaitable[None]], **limits: floa
         register.admit([REGISTER.token])
         commits = GroupCommit(register, loop, lambda kind: None)
         service = Service(key("witness"), register, commits, lambda: NOW_MS)
-        connections = Connections(service, loop, Limits(**limits))  # type: ignore[arg-type]
+        connections = Connections(service, loop, Limits(**limits))
         server = await loop.create_server(connections.new, "127.0.0.1", 0)
         async with server:
             reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
@@ -255,7 +255,7 @@ def test_a_connection_that_idles_ends_and_not_before(tmp_path: Path) -> None:
 
 def test_a_peer_that_takes_no_answers_is_dropped(tmp_path: Path) -> None:
     async def said(client: Client) -> None:
-        client._writer.transport.pause_reading()  # type: ignore[attr-defined]
+        client._writer.transport.pause_reading()
         (connection,) = client.connections.open
         flood = b"GET /v1/key HTTP/1.1\r\nhost: x\r\n\r\n" * 2000
         with suppress(ConnectionError, TimeoutError):
