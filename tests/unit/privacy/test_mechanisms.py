@@ -47,6 +47,22 @@ def test_laplace_within_an_offset_is_the_formula() -> None:
 
 
 @pytest.mark.parametrize("kind", ["laplace", "gaussian"])
+@pytest.mark.parametrize("scale", [3.0, 10.0, 40.0])
+@pytest.mark.parametrize("delta", [1e-3, 1e-6])
+def test_the_epsilon_that_is_shown_is_no_less_than_the_exact_one(kind: Kind, scale: float, delta: float) -> None:
+    """The exact delta at that epsilon: the sum of all by which one person's extremes differ by more than it says."""
+    made = Mechanism(kind, scale)
+    shown = ledger.epsilon_at(ledger.cost(mechanisms.rho(made, ONE)), delta)
+    far = range(-math.ceil(40 * scale), math.ceil(40 * scale) + 10)
+    chance = {x: distribution.probability(kind, scale, x) for x in range(far.start - 10, far.stop)}
+
+    def exact(epsilon: float) -> float:
+        return math.fsum(max(0.0, chance[x - 10] - math.exp(epsilon) * chance[x]) for x in far)
+
+    assert exact(shown) <= delta < exact(0.0)
+
+
+@pytest.mark.parametrize("kind", ["laplace", "gaussian"])
 @pytest.mark.parametrize(("offset", "alpha"), [(5, 0.05), (50, 0.01), (100_000, 0.2)])
 def test_noise_is_within_the_offset_as_often_as_asked(kind: Kind, offset: int, alpha: float) -> None:
     made = mechanisms.from_accuracy(kind, offset, alpha, ONE)
