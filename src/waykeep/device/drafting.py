@@ -114,7 +114,7 @@ def _question(name: str, given: QuestionFile, bundle: Bundle) -> Question:
         minimum=given.minimum,
         maximum=given.maximum,
         most_cells=given.most_cells,
-        total=given.total or (MAX_VALUE if cells == 1 else given.maximum * given.most_cells),
+        total=_total(given, cells),
         default=given.default,
     )
     bounds.check(bound)
@@ -143,6 +143,13 @@ def _question(name: str, given: QuestionFile, bundle: Bundle) -> Question:
         per=given.per,
         threshold=given.threshold,
     )
+
+
+def _total(given: QuestionFile, cells: int) -> int:
+    """As it is given; else all that the other bounds allow."""
+    if given.total is not None:
+        return given.total
+    return MAX_VALUE if cells == 1 else given.maximum * given.most_cells
 
 
 def _mechanism(name: str, given: QuestionFile, bound: Bounds) -> Mechanism:

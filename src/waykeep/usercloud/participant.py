@@ -62,6 +62,15 @@ class Came(msgspec.Struct, frozen=True):
     failed: str = ""
 
 
+class _Aggregator(NamedTuple):
+    """One that was appraised, and its query. ``counts``: it took the intent to take part, on this connection."""
+
+    ring: Ring
+    client: AttestedClient
+    query: Query
+    counts: bool
+
+
 class _Job(NamedTuple):
     """A debit that was witnessed, and what is needed to do it; ``first`` is the service of the first question."""
 
@@ -78,6 +87,7 @@ class Participant:
     def __init__(self, cloud: Cloud, computer: Computer, witnessing: Witnessing, attester: Attester) -> None:
         self._cloud, self._computer, self._witnessing, self._attester = cloud, computer, witnessing, attester
         self.event: Callable[[str], None] = lambda name: None
+        self._kept: _Aggregator | None = None
 
     def answer(self, ring: Ring) -> str:
         """Do what a ring asks; what it came to, as `waykeep.formats.messages.Rung` says it. Raises nothing."""
@@ -96,27 +106,59 @@ class Participant:
         _, signed = contributing.membership(log, ring.study)
         time_ms = self._witnessing.stand(log)
         watch.lap("stand")
+        kept, self._kept = self._kept, None
+        found = kept if kept is not None and kept.ring == ring else None
+        if kept is not None and found is None:
+            kept.client.close()
+        if found is None:
+            found = self._dial(ring, signed, time_ms)
+        watch.lap("appraise")
+        try:
+            outcome = self._asked(found, log, signed, time_ms, watch)
+        except BaseException:
+            found.client.close()
+            raise
+        if outcome in (queries.GATHERING, queries.ANSWERING):
+            # The next ring is for the same query: the peer is the one that was appraised, on the connection that is.
+            self._kept = found._replace(counts=True)
+        else:
+            found.client.close()
+        return outcome
+
+    def _dial(self, ring: Ring, signed: Signed, time_ms: int) -> _Aggregator:
+        """The aggregator of a ring, appraised. Raises: AttestationError; UserCloudError: ``query-mismatch``."""
         parts = signed.study.aggregator
-        with AttestedClient(
+        client = AttestedClient(
             ring.aggregator,
             workload=AGGREGATOR,
             binding=query_binding(ring.study, ring.repetition),
-            trust=cloud.keys.trust.only(AGGREGATOR, parts.supervisors, parts.aggregators),
+            trust=self._cloud.keys.trust.only(AGGREGATOR, parts.supervisors, parts.aggregators),
             clock=lambda: time_ms,
-        ) as client:
+        )
+        try:
             query = _status(client.request("GET", "/v1/query")).query
             if (query.study, query.repetition) != (ring.study, ring.repetition):
                 raise UserCloudError("query-mismatch", "found a query of another study or repetition", status=409)
-            watch.lap("appraise")
-            new = cloud.intend(log, query, time_ms)
+        except BaseException:
+            client.close()
+            raise
+        return _Aggregator(ring, client, query, counts=False)
+
+    def _asked(self, found: _Aggregator, log: OwnerState, signed: Signed, time_ms: int, watch: Watch) -> str:
+        """Say that this owner takes part, or once the cohort is frozen answer."""
+        client, query = found.client, found.query
+        new = self._cloud.intend(log, query, time_ms)
+        if found.counts and not new:
+            status = _status(client.request("GET", "/v1/query"))
+        else:
             status = _status(client.request("POST", "/v1/intents", self._intending(query, signed)))
-            watch.lap("intend")
-            if status.counted:
-                return "answered"
-            if new or status.phase != queries.ANSWERING:
-                # Also whoever completed the cohort: the others are rung again once this round has ended.
-                return status.phase
-            client.request("POST", "/v1/contributions", self._answered(log, signed, query, time_ms, watch))
+        watch.lap("intend")
+        if status.counted:
+            return "answered"
+        if new or status.phase != queries.ANSWERING:
+            # Also whoever completed the cohort: the others are rung again once this round has ended.
+            return status.phase
+        client.request("POST", "/v1/contributions", self._answered(log, signed, query, time_ms, watch))
         return "answered"
 
     def _intending(self, query: Query, signed: Signed) -> bytes:

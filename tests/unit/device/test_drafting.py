@@ -127,6 +127,7 @@ def test_an_aggregator_may_be_named() -> None:
         ("maximum = 100000", "maximum = 100000\nminimum = 1", "bounds-malformed"),
         ("most_cells = 3", "most_cells = 0", "bounds-malformed"),
         ("total = 150000", "total = 5", "bounds-malformed"),
+        ("total = 150000", "total = 0", "bounds-malformed"),
         ('value = "distance_m"', 'value = "speed"', "study-question"),
         ('value = "distance_m"', 'value = "mode"', "study-question"),
         ('keys = ["mode"]', 'keys = ["hour"]', "study-question"),
