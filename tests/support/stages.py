@@ -63,7 +63,7 @@ class Watched(Stage):
         return self.host.pid
 
     def supervised(self) -> list[Process]:
-        """What the supervisor forked: the preloaded parent, user clouds, algorithm services."""
+        """What the supervisor forked: the preloaded parent, and what that forked."""
         return [p for p in self.processes() if p.session == self.supervisor_pid and p.pid != self.supervisor_pid]
 
     def parent(self) -> Process:
@@ -71,7 +71,7 @@ class Watched(Stage):
         return next(p for p in self.supervised() if p.parent == self.supervisor_pid)
 
     def forked(self) -> list[Process]:
-        """User clouds and algorithm services."""
+        """User clouds, algorithm services and aggregators."""
         parent = self.parent().pid
         return [p for p in self.supervised() if p.parent == parent]
 
@@ -83,6 +83,11 @@ class Watched(Stage):
     def services(self) -> set[Process]:
         """Fronts and children of algorithm services."""
         return {p for p in self.forked() if p.is_front or p.is_child}
+
+    def listener(self, port: int) -> Process:
+        """The user cloud, service or aggregator that listens on a port."""
+        inodes = {inode for inode, at in processes.listening().items() if at == port}
+        return next(p for p in self.forked() if not inodes.isdisjoint(processes.sockets(p.descriptors())))
 
     def forgets(self, owner: OwnerId) -> None:
         """Waits until the supervisor knows that the owner's user cloud ended; before, a host would still name it."""

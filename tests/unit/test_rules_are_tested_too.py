@@ -18,7 +18,7 @@ SOURCES = sorted(
         *(PACKAGE / "formats" / f"{name}.py" for name in FORMATS),
         *(
             path
-            for room in ("vault", "channel", "usercloud", "supervisor", "witness")
+            for room in ("vault", "channel", "usercloud", "supervisor", "witness", "privacy", "aggregator")
             for path in (PACKAGE / room).rglob("*.py")
         ),
         *(PACKAGE / "device").glob("*.py"),

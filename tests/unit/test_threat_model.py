@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "threat-model.md").read_text()
-NAMED = sorted(set(re.findall(r"`((?:unit|integration|hostile|vectors)/[a-z0-9_/.]*)`", TEXT)))
+NAMED = sorted(set(re.findall(r"`((?:unit|integration|hostile|statistics|vectors)/[a-z0-9_/.]*)`", TEXT)))
 
 
 def test_it_names_tests() -> None:

@@ -5,18 +5,16 @@ themselves, and bound to the query.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple, TypeVar
+from collections.abc import Callable
+from typing import NamedTuple
 
-import anyio
-import anyio.to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from waykeep.aggregator import members
 from waykeep.aggregator.query import Gathering
+from waykeep.aggregator.turns import Turns
 from waykeep.attestation import claims as claims_buffer
 from waykeep.attestation.claims import Claims
 from waykeep.attestation.evidence import AGGREGATOR
@@ -36,8 +34,7 @@ from waykeep.formats.wire import MAX_JSON, MIB, decode_json, encode_json
 AT_ONCE = 4
 """Messages that are appraised or opened at once; the others wait."""
 WAITING = 512
-"""So many wait at most; more are sent away, and come again."""
-T = TypeVar("T")
+"""So many are there at most; more are sent away, and come again."""
 
 
 class _Begun(NamedTuple):
@@ -64,7 +61,7 @@ class Routes:
         self._attester, self._server, self._assigned, self._clock = attester, server, assigned, clock
         self._begun: _Begun | None = None
         self._published = b""
-        self._limit, self._waiting = anyio.CapacityLimiter(AT_ONCE), 0
+        self._turns = Turns(AT_ONCE, WAITING)
         self.on_stop: Callable[[], None] = lambda: None
 
     def all(self) -> list[Route]:
@@ -166,7 +163,7 @@ class Routes:
         asked = decode_json(await read_body(request, MAX_JSON), Intending, what="an intent")
         begun, now_ms = self._query, self._clock()
         query, study = begun.gathering.query, begun.signed.study
-        member = await self._in_turn(lambda: members.appraise(asked, query, study, begun.trust, now_ms))
+        member = await self._turns.take(lambda: members.appraise(asked, query, study, begun.trust, now_ms))
         self.pass_time()
         begun.gathering.intend(member.owner, member.key, member.measured)
         self.pass_time()
@@ -177,7 +174,7 @@ class Routes:
         begun = self._query
         query, study = begun.gathering.query, begun.signed.study
         body = await read_body(request, members.sealed_bytes(study))
-        said, key, digest = await self._in_turn(lambda: members.open_answer(body, begun.secret, query, study))
+        said, key, digest = await self._turns.take(lambda: members.open_answer(body, begun.secret, query, study))
         self.pass_time()
         begun.gathering.contribute(key, digest, said)
         self.pass_time()
@@ -189,18 +186,3 @@ class Routes:
         if self._begun is None:
             raise AggregatorError("query-unstarted", "found an aggregator that was not given its study yet", status=409)
         return self._begun
-
-    async def _in_turn(self, work: Callable[[], T]) -> T:
-        with self._queue():
-            return await anyio.to_thread.run_sync(work, limiter=self._limit)
-
-    @contextmanager
-    def _queue(self) -> Iterator[None]:
-        """Raises: AggregatorError: ``query-busy`` (503) where too many wait."""
-        if self._waiting >= WAITING:
-            raise AggregatorError("query-busy", "found too much waiting already", hint="come again", status=503)
-        self._waiting += 1
-        try:
-            yield
-        finally:
-            self._waiting -= 1

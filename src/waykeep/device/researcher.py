@@ -83,7 +83,7 @@ def run(
             for the aggregator; HostError; and as `verify`.
     """
     signed = studies.open_(envelope)
-    address = _open(places.aggregator, OpenQuery(signed.digest, repetition))
+    address = open_query(places.aggregator, OpenQuery(signed.digest, repetition))
     host = HostClient(places.host, None, key)
     binding = query_binding(signed.digest, repetition)
     try:
@@ -179,7 +179,8 @@ def read(path: Path) -> Published:
     return decode_json(data, Published, limit=MAX_RELEASE, what="a release")
 
 
-def _open(url: str, asked: OpenQuery) -> Address:
+def open_query(url: str, asked: OpenQuery) -> Address:
+    """Have an aggregator started; where it listens. Raises: HostError: ``aggregator-unreachable``, and its refusals."""
     http = Exchanges(step_s=30.0, total_s=60.0)
     try:
         status, body = http.exchange(

@@ -284,10 +284,7 @@ class Cloud:
             return made is not None
 
     def debit_study(self, log: OwnerState, query: Query, inputs: Inputs, time_ms: int) -> tuple[StudyDebit, Head]:
-        """The durable record of a study's debit, found or appended; and a head that includes it.
-
-        Raises as `participating.debit`.
-        """
+        """The durable record of a study's debit, as `debit` has one of a spend. Raises as `participating.debit`."""
         with self.lock:
             epochs = tuple(sorted(self.keys.epochs))
             debit = participating.debit(log, self.journal, query, inputs, time_ms, epochs)
