@@ -85,9 +85,7 @@ def bounds(
         f"Bias: by the noisy histogram {_percent(found.above)} of the people lie above it, and would be cut."
     )
     if not found.reliable:
-        output.warn(
-            f"noise alone makes {_percent(found.noise_only)} of the counts: ask more people, or a smaller quantile"
-        )
+        output.warn(f"noise alone makes {_percent(found.noise_only)} of the counts: do not rely on it")
 
 
 VERBS: tuple[Callable[..., None], ...] = (simulate, bounds)
@@ -108,7 +106,8 @@ def _show(told: Simulated) -> None:
 def _show_question(told: Told) -> None:
     expected, days, console = told.expected, told.days, output.console
     first = "the first " if days.clipped else ""
-    console.print(f"[bold]{expected.question}[/], in {expected.unit}: {first}{days.count} days from {days.first}")
+    title = f"{expected.question}, in {expected.unit}: {first}{days.count} days from {days.first}"
+    console.print(title, style="bold", markup=False)
     shown = output.table("", "true", "in bounds", "non-response", "± noise", "rms error", "95 % within")
     for cell in expected.cells:
         shown.add_row(" ".join(cell.cell), *_figures(expected, cell))

@@ -1,4 +1,4 @@
-"""How far a release of a question will be from the truth, and what takes it there: bounds, nonresponse, noise.
+"""How far a release of a question will be from the truth, and what takes it there: bounds, non-response, noise.
 
 The truth is the sum of what the algorithm says of everybody, before the bounds: a simulation alone knows it. Whoever
 has no data counts as the default in it as well. Each simulated release draws anew who answers (who does not counts as

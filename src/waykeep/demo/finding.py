@@ -47,5 +47,5 @@ def _in_folder(folder: Path) -> Iterator[Bundle]:
             continue
         try:
             yield bundles.load(author.pack_folder(path) if path.is_dir() else path.read_bytes())
-        except WaykeepError:
+        except (WaykeepError, OSError):
             continue
