@@ -78,7 +78,7 @@ def simulate(tmp_path: Path) -> Ask:
 def test_a_study_is_simulated_and_a_bound_that_is_too_small_shows(simulate: Ask) -> None:
     place = ("--bundles", str(algorithms.SHIPPED))
     wide, narrow = (simulate(maximum, *place, "--response", "1") for maximum in (1_000_000, 1000))
-    assert wide["settings"] == {"people": 20, "response": 1, "releases": 5, "seed": 1}
+    assert wide["settings"] == {"people": 20, "response": 1, "releases": 5, "seed": 1, "at": None}
     assert wide["too_few"] == 0
     (free,), (bounded,) = wide["questions"], narrow["questions"]
     assert free["days"] == {"first": "2026-06-01", "count": 2, "clipped": False}

@@ -34,6 +34,7 @@ def simulate(
     ] = 1000,
     host: Annotated[str, Parameter(help="Where the study's algorithms lie.")] = "",
     bundles: Annotated[Path | None, Parameter(help="A folder with them instead: packed, or a folder each.")] = None,
+    at: Annotated[str, Parameter(help="Where their town is, as 59.91,10.75: for questions about places.")] = "",
     json: Json = False,
 ) -> None:
     """Tell how far a study's release will be from the truth, before anybody is asked: synthetic people answer it here.
@@ -44,12 +45,12 @@ def simulate(
 
     Example: waykeep study simulate distance.study --people 1000 --response 0.8 --bundles algorithms
     """
-    from waykeep.demo import simulating
+    from waykeep.demo import moving, simulating
     from waykeep.demo.finding import find
 
     signed = studies.open_(paths.read_file(study))
     found = find(signed.study, None if bundles is None else paths.expanded(bundles), host and paths.host_address(host))
-    settings = simulating.Settings(people, response, releases, seed)
+    settings = simulating.Settings(people, response, releases, seed, moving.parse(at) if at else None)
     with output.progress("{task.description}", quiet=json) as bars:
         tasks = {
             "people": bars.add_task("people", total=people),

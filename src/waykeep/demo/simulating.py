@@ -2,7 +2,7 @@
 
 What a user cloud does is done with the same functions: rows as coarse as the question has them, the bundle's function,
 the vector of its rows, the bounds, the default. Left out are sandbox, attestation, journal and network, which change no
-number; limits of time and memory, which might; and areas, since the made-up town is nowhere.
+number; limits of time and memory, which might; and areas, unless it is said where the made-up town shall be.
 
 It stands in the demo's room, beside the crowd that answers studies end to end: the one room that may know synthetic
 people, bundles and a vault's rounding at once, and that nobody but the command line may import.
@@ -19,8 +19,9 @@ import pyarrow as pa
 from waykeep.authority import plans, questions, scopes
 from waykeep.authority.asking import Ask
 from waykeep.authority.studies import Question, Signed, Study
-from waykeep.demo import expecting
+from waykeep.demo import expecting, moving
 from waykeep.demo.expecting import Expectation, Tally
+from waykeep.demo.moving import Place
 from waykeep.demo.unconfined import Unconfined
 from waykeep.errors import WaykeepError
 from waykeep.formats import streams
@@ -45,12 +46,14 @@ class Settings(msgspec.Struct, frozen=True):
         people: How many are made, and take part. seed: They are made from it, and who answers is drawn from it.
         response: How likely it is that one who takes part answers.
         releases: How many are drawn.
+        at: Where the centre of their town is; None for the open sea where it was made, and then no area counts.
     """
 
     people: int
     response: float
     releases: int
     seed: int
+    at: Place | None = None
 
 
 class Days(msgspec.Struct, frozen=True):
@@ -95,13 +98,14 @@ def simulate(
     Raises: AuthorityError: As `questions.check`, `plans.precision`. AlgorithmError: As `Unconfined`.
     """
     study = signed.study
-    people, response, releases, seed = msgspec.structs.astuple(settings)
-    asked = [_Asked(study, question, bundles[question.algorithm]) for question in study.questions]
+    people, response, releases, seed, at = msgspec.structs.astuple(settings)
+    asked = [_Asked(study, question, bundles[question.algorithm], at) for question in study.questions]
     for number in range(people):
         lived: dict[Days, Tables] = {}
         for each in asked:
             if each.days not in lived:
-                lived[each.days] = synthetic.person(seed, number, each.days.count, each.days.first).tables
+                made = synthetic.person(seed, number, each.days.count, each.days.first).tables
+                lived[each.days] = made if at is None else {s: moving.moved(s, rows, at) for s, rows in made.items()}
             each.ask(lived[each.days])
         done("people")
     told = (expecting.expect(each.tally, response, releases, seed, lambda: done("releases")) for each in asked)
@@ -109,7 +113,7 @@ def simulate(
         study=signed.digest,
         settings=settings,
         too_few=expecting.too_few(people, response, releases, seed, study.minimum),
-        left_out=_left_out(study),
+        left_out=_left_out(study, at),
         questions=tuple(Told(each.days, expected) for each, expected in zip(asked, told, strict=True)),
     )
 
@@ -117,14 +121,15 @@ def simulate(
 class _Asked:
     """A question on its way through the people."""
 
-    def __init__(self, study: Study, question: Question, bundle: Bundle) -> None:
+    def __init__(self, study: Study, question: Question, bundle: Bundle, at: Place | None) -> None:
         questions.check(question, bundle)
         self._question, self._code = question, Unconfined(bundle)
         self._inputs = questions.inputs(bundle)
         self._empty = questions.empty(bundle)
         # A moving window is that of the study's first query.
         self._span = scopes.window(question.scope, study.gathers_until(0))
-        self._given = plans.precision(question.scope, Ask(), self._inputs)
+        given = plans.precision(question.scope, Ask(), self._inputs)
+        self._given = given if at is not None else given._replace(areas=())
         self.days = _days(*self._span)
         self.tally = Tally(question)
 
@@ -144,9 +149,7 @@ class _Asked:
     def _read(self, stream: str, lived: Mapping[str, pa.Table]) -> pa.Table:
         if stream not in lived:
             return self._empty[stream]
-        plan = msgspec.structs.replace(
-            plans.own_reading(stream, *self._span), level=self._given.level, step_ms=self._given.step_ms
-        )
+        plan = msgspec.structs.replace(plans.own_reading(stream, *self._span), **self._given._asdict())
         return coarse(lived[stream], stream, tuple(self._inputs[stream]), plan)
 
 
@@ -155,9 +158,11 @@ def _days(from_ms: int, to_ms: int) -> Days:
     return Days(datetime.date.fromordinal(_EPOCH + first), max(1, min(end - first, MAX_DAYS)), end - first > MAX_DAYS)
 
 
-def _left_out(study: Study) -> tuple[str, ...]:
+def _left_out(study: Study, at: Place | None) -> tuple[str, ...]:
     found = ["limits of time and memory"]
-    if any(question.scope.areas for question in study.questions):
+    if at is None:
+        found.append("places: the made-up town lies in the open sea, unless it is told where (--at)")
+    if at is None and any(question.scope.areas for question in study.questions):
         found.append("areas: everybody counts as if they lay within them")
     asked = {stream for question in study.questions for stream in question.scope.streams or ()}
     unmade = sorted(asked - streams.RECORDED.keys())

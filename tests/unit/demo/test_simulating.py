@@ -14,7 +14,7 @@ from tests.unit.studying import a_question, a_study, opened
 from waykeep.authority.areas import Area
 from waykeep.authority.scopes import Scope
 from waykeep.authority.studies import Question
-from waykeep.demo import simulating
+from waykeep.demo import moving, simulating
 from waykeep.demo.simulating import Days, Settings, Simulated
 from waykeep.formats.bundle import Bundle
 from waykeep.privacy import mechanisms
@@ -113,6 +113,25 @@ def test_areas_are_not_simulated_and_it_says_so() -> None:
     assert found.questions[0].expected.whole.true == sum(lived(2, BEGIN_MS + 2 * DAY_MS))
     assert any(words.startswith("areas") for words in found.left_out)
     assert not any(words.startswith("areas") for words in simulated(bundle, asked(bundle)).left_out)
+
+
+def test_where_the_town_is_moved_areas_count() -> None:
+    """Of the square of half a degree north and east of the centre only what lies in it."""
+    bundle, there = reading(), Settings(4, 1.0, 2, 5, at=moving.Place(60.0, 10.0))
+    corners = (
+        (600_000_000, 100_000_000),
+        (600_000_000, 105_000_000),
+        (605_000_000, 105_000_000),
+        (605_000_000, 100_000_000),
+    )
+    found = simulated(bundle, asked(bundle, areas=(Area(corners, ()),)), settings=there)
+    rows = [people.person(5, number, 2, FIRST).tables["location"] for number in range(4)]
+    inside = [
+        row["lat_e7"] >= 5_000_000 and row["lon_e7"] >= -300_000_000 for table in rows for row in table.to_pylist()
+    ]
+    assert 0 < sum(inside) < len(inside)
+    assert found.questions[0].expected.whole.true == pytest.approx(sum(inside), abs=2)
+    assert found.left_out == ("limits of time and memory",)
 
 
 def test_fewer_people_than_the_minimum_release_nothing() -> None:
