@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import algorithms
 from tests.support.program import waykeep
+from tests.support.stages import Watched
 from tests.unit.builders import key
 from tests.unit.studying import RESEARCHER, a_query, a_question, a_study, signed
 from waykeep.attestation.appraisal import ReferenceValues
@@ -19,6 +20,7 @@ from waykeep.authority import dsse, queries, studies
 from waykeep.authority.queries import Answer, Published, Release
 from waykeep.authority.studies import Axis
 from waykeep.device import drafting
+from waykeep.device.hostclient import HostClient
 from waykeep.formats import study_file
 from waykeep.formats.wire import encode_json
 from waykeep.privacy.bounds import Bounds
@@ -97,6 +99,18 @@ def test_it_says_so_in_words(simulate: Ask) -> None:
     assert "bounds take away" in words and "those who do not answer take away" in words
     assert "20 synthetic people, 20 % answer; 5 releases." in words
     assert "of the queries too few would answer" in words
+
+
+def test_algorithms_are_found_at_a_host(simulate: Ask, stage: Watched) -> None:
+    bundle, archive = algorithms.shipped("mode-share")
+    host = HostClient(stage.host_url)
+    try:
+        host.put_bundle(bundle.digest, archive)
+    finally:
+        host.close()
+    found = simulate(100_000, "--host", stage.host_url, "--at", "59.91,10.75")
+    assert found["settings"]["at"] == [59.91, 10.75]
+    assert found["questions"][0]["expected"]["whole"]["true"] > 0
 
 
 def test_algorithms_that_are_nowhere_are_refused(simulate: Ask, tmp_path: Path) -> None:
