@@ -1,4 +1,4 @@
-"""Verbs of studies for those who take part; `waykeep.cli.researchers` has those of who asks."""
+"""Verbs of studies for those who take part; `researchers` and `trials` have those of who asks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from waykeep.authority import studies
-from waykeep.cli import consent, demo, output, paths, qr, researchers
+from waykeep.cli import consent, demo, output, paths, qr, researchers, trials
 from waykeep.cli.options import Owner
 from waykeep.device import memberships, studywords
 from waykeep.device.account import Account
@@ -20,7 +20,7 @@ from waykeep.formats.invitation import Invitation
 from waykeep.privacy import ledger
 
 app = App(name="study", help="Studies: one private answer from many people.")
-for _verb in researchers.VERBS:
+for _verb in (*researchers.VERBS, *trials.VERBS):
     app.command(_verb)
 app.command(demo.study_demo, name="demo")
 
