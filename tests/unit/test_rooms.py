@@ -38,6 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "synthetic": {"errors", "formats"},
 }
 MAY_IMPORT["demo"] = set(MAY_IMPORT) - {"host"}
+MAY_IMPORT["trial"] = LOWER | {"vault", "algorithm", "device", "synthetic"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 # The attested program: trusted rooms only; it is started as a process, so no room may import it.
 MAY_IMPORT["node"] = LOWER | {"attestation", "channel", "vault", "supervisor", "usercloud", "algorithm", "aggregator"}
@@ -137,6 +138,7 @@ def test_pure_room_touches_nothing_outside(module: Path) -> None:
         ("witness", "from waykeep.channel.witness import x"),
         ("usercloud", "from waykeep.algorithm import x"),
         ("demo", "from waykeep.host import x"),
+        ("device", "from waykeep.trial import x"),
         ("node", "from waykeep.device import x"),
         ("cli", "from waykeep.node.__main__ import main"),
         ("device", "from ..vault import x"),

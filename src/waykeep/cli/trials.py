@@ -13,8 +13,8 @@ from waykeep.cli import output, paths
 from waykeep.device import bounding, researcher
 
 if TYPE_CHECKING:
-    from waykeep.demo.expecting import Expectation, Expected
-    from waykeep.demo.simulating import Simulated, Told
+    from waykeep.trial.expecting import Expectation, Expected
+    from waykeep.trial.simulating import Simulated, Told
 
 Json = Annotated[bool, Parameter(help="Print JSON.")]
 
@@ -45,8 +45,8 @@ def simulate(
 
     Example: waykeep study simulate distance.study --people 1000 --response 0.8 --bundles algorithms
     """
-    from waykeep.demo import moving, simulating
-    from waykeep.demo.finding import find
+    from waykeep.trial import moving, simulating
+    from waykeep.trial.finding import find
 
     signed = studies.open_(paths.read_file(study))
     found = find(signed.study, None if bundles is None else paths.expanded(bundles), host and paths.host_address(host))

@@ -1,2 +1,1 @@
-"""The seven steps and a study, shown, and studies simulated. May import every room but host, which it starts as a
-process, and cli."""
+"""The seven steps, shown. May import every room but host, which it starts as a process, and cli."""

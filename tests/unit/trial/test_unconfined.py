@@ -9,8 +9,8 @@ import pytest
 
 from tests.support import algorithms
 from tests.unit.builders import refused
-from waykeep.demo.unconfined import Unconfined
 from waykeep.errors import AlgorithmError
+from waykeep.trial.unconfined import Unconfined
 
 ROWS = {"location": pa.table({"ts_ms": pa.array([1, 2, 3], pa.int64())})}
 

@@ -10,8 +10,8 @@ from tests.support import algorithms
 from tests.unit.builders import refused
 from tests.unit.studying import a_question, a_study
 from waykeep.authority.studies import Study
-from waykeep.demo import finding
 from waykeep.errors import DeviceError
+from waykeep.trial import finding
 
 
 @pytest.fixture

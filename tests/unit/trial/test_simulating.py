@@ -14,13 +14,13 @@ from tests.unit.studying import a_question, a_study, opened
 from waykeep.authority.areas import Area
 from waykeep.authority.scopes import Scope
 from waykeep.authority.studies import Question
-from waykeep.demo import moving, simulating
-from waykeep.demo.simulating import Days, Settings, Simulated
 from waykeep.formats.bundle import Bundle
 from waykeep.privacy import mechanisms
 from waykeep.privacy.bounds import MAX_VALUE, Bounds
 from waykeep.privacy.mechanisms import Mechanism
 from waykeep.synthetic import people
+from waykeep.trial import moving, simulating
+from waykeep.trial.simulating import Days, Settings, Simulated
 
 FIRST = datetime.date(2026, 6, 1)
 DAY_MS = people.DAY_MS

@@ -11,11 +11,11 @@ import pytest
 from tests.unit.studying import a_question
 from waykeep.authority import queries
 from waykeep.authority.studies import Axis
-from waykeep.demo import expecting
-from waykeep.demo.expecting import Expectation, Tally
 from waykeep.privacy import mechanisms
 from waykeep.privacy.bounds import Bounds
 from waykeep.privacy.mechanisms import Mechanism
+from waykeep.trial import expecting
+from waykeep.trial.expecting import Expectation, Tally
 
 HARDLY_ANY = Mechanism("laplace", mechanisms.MIN_SCALE)
 """Noise that is 0, but for once in four million times."""

@@ -11,10 +11,10 @@ import pyproj
 import pytest
 
 from tests.unit.builders import refused
-from waykeep.demo import moving
-from waykeep.demo.moving import Place
 from waykeep.errors import DeviceError
 from waykeep.synthetic import people
+from waykeep.trial import moving
+from waykeep.trial.moving import Place
 
 MADE = people.person(1, 0, 1, datetime.date(2026, 6, 1)).tables
 EARTH = pyproj.Geod(a=6_371_008.8, f=0)

@@ -3,9 +3,6 @@
 What a user cloud does is done with the same functions: rows as coarse as the question has them, the bundle's function,
 the vector of its rows, the bounds, the default. Left out are sandbox, attestation, journal and network, which change no
 number; limits of time and memory, which might; and areas, unless it is said where the made-up town shall be.
-
-It stands in the demo's room, beside the crowd that answers studies end to end: the one room that may know synthetic
-people, bundles and a vault's rounding at once, and that nobody but the command line may import.
 """
 
 from __future__ import annotations
@@ -19,16 +16,16 @@ import pyarrow as pa
 from waykeep.authority import plans, questions, scopes
 from waykeep.authority.asking import Ask
 from waykeep.authority.studies import Question, Signed, Study
-from waykeep.demo import expecting, moving
-from waykeep.demo.expecting import Expectation, Tally
-from waykeep.demo.moving import Place
-from waykeep.demo.unconfined import Unconfined
 from waykeep.errors import WaykeepError
 from waykeep.formats import streams
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import Digest
 from waykeep.synthetic import people as synthetic
 from waykeep.synthetic.people import DAY_MS
+from waykeep.trial import expecting, moving
+from waykeep.trial.expecting import Expectation, Tally
+from waykeep.trial.moving import Place
+from waykeep.trial.unconfined import Unconfined
 from waykeep.vault.coarse import coarse
 
 MAX_DAYS = 28
