@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -81,7 +82,16 @@ def create(
     paths.write_file(output_file, envelope)
     signed = studies.open_(envelope)
     if json:
-        output.show_json({"digest": signed.digest, "cost": made.cost, "epsilon": ledger.epsilon_at(made.cost)})
+        whole = made.span.units
+        output.show_json(
+            {
+                "digest": signed.digest,
+                "cost": made.cost,
+                "cost_epsilon": ledger.epsilon_at(made.cost),
+                "set_aside": whole,
+                "set_aside_epsilon": ledger.epsilon_at(whole),
+            }
+        )
         return
     output.console.print(studywords.consent(signed), markup=False, soft_wrap=True)
     output.console.print(f"\nDigest: {signed.digest}", markup=False, soft_wrap=True)
@@ -168,14 +178,10 @@ def stop(study: StudyFile, *, key: ResearcherFile, host: str, json: Json = False
 VERBS: tuple[Callable[..., None], ...] = (create, publish, run, result, verify, stop)
 
 
-class _watching:
-    """Two bars: who was rung, and who has answered."""
-
-    def __init__(self, *, quiet: bool) -> None:
-        self._bars = output.progress("{task.description}", quiet=quiet)
-
-    def __enter__(self) -> Callable[[Progress], None]:
-        shown = self._bars.__enter__()
+@contextmanager
+def _watching(*, quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """A bar: who was rung in a round, and how far the query is."""
+    with output.progress("{task.description}", quiet=quiet) as shown:
         task = shown.add_task("gathering", total=None)
 
         def progress(now: Progress) -> None:
@@ -183,10 +189,7 @@ class _watching:
             words = f"{now.status.phase}: about {now.status.cohort} take part, {now.status.answered} have answered"
             shown.update(task, description=words, completed=rung, total=rung + now.rung.waiting)
 
-        return progress
-
-    def __exit__(self, *raised: object) -> None:
-        self._bars.__exit__(None, None, None)
+        yield progress
 
 
 def _trust(root: str, *, shared_uid: bool) -> Trust:

@@ -79,7 +79,9 @@ def join(
         consent.agree(text, "Join it?", yes=agreed, from_elsewhere=elsewhere)
         number = memberships.join(device, envelope)
     if owner.json:
-        output.show_json({"number": number, "digest": signed.digest, "cost": signed.study.span.units})
+        whole = signed.study.span.units
+        told = {"number": number, "digest": signed.digest}
+        output.show_json(told | {"set_aside": whole, "set_aside_epsilon": ledger.epsilon_at(whole)})
         return
     output.console.print(f"You joined “{signed.study.title}”, as entry {number} of your log.", markup=False)
     output.console.print(f"It may learn {studywords.learns(signed.study)}.", markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from waykeep.authority import queries
 from waykeep.authority.studies import Question, Signed, Study
 from waykeep.device import telling
 from waykeep.device.memberships import Shown
@@ -30,6 +31,7 @@ def consent(signed: Signed) -> str:
             f"adds up inside {', '.join(m[:19] + '…' for m in study.aggregator.aggregators)}, and sees only "
             "your bounded answer; released are sums with noise",
         ),
+        ("Who sees", "the host: that you take part, and when you are asked, but neither data nor answer"),
         ("Leaving", _LEAVING),
     ]
     parts = ["\n".join(f"{name + ':':12}{words}" for name, words in lines)]
@@ -40,7 +42,6 @@ def consent(signed: Signed) -> str:
 def question(asked: Question) -> str:
     """One question: what is read, and how much of it counts."""
     scope, bound, noise = asked.scope, asked.bounds, asked.mechanism
-    cells = "one number" if bound.cells == 1 else f"{bound.cells:,} numbers, of which {bound.most_cells} may be yours"
     epsilon = mechanisms.epsilon(noise, bound, ledger.DELTA)
     lines = [
         ("Question", asked.asks),
@@ -49,17 +50,32 @@ def question(asked: Question) -> str:
         ("When", telling.when(scope)),
         ("Where", telling.where(scope)),
         ("How precise", telling.precision(scope)),
+        ("Answer", _answer(asked)),
         (
-            "Answer",
-            f"{cells}, each from {bound.minimum:,} to {bound.maximum:,}"
-            + (f", together at most {bound.total:,}" if bound.cells > 1 else "")
-            + f"; {bound.default} without data",
+            "Noise",
+            f"19 times of 20 up to {_amount(asked, queries.interval(asked))} more or less ({noise.kind}, scale "
+            f"{_amount(asked, noise.scale)}): epsilon {epsilon:.3g}",
         ),
-        ("Noise", f"{noise.kind}, scale {noise.scale:,.4g}: epsilon {epsilon:.3g}"),
     ]
     if scope.parameters:
         lines.append(("Settings", "; ".join(f"{n}: {v[0]}" for n, v in scope.parameters.items())))
     return "\n".join(f"  {name + ':':13}{words}" for name, words in lines)
+
+
+def _answer(asked: Question) -> str:
+    """What of one person counts, in the unit that is released."""
+    bound = asked.bounds
+    each = f"from {_amount(asked, bound.minimum)} to {_amount(asked, bound.maximum)}"
+    default = f"{_amount(asked, bound.default)} if you have no data, or do not answer any more"
+    if bound.cells == 1:
+        return f"one number, {each}; {default}"
+    by = ", ".join(axis.field for axis in asked.keys)
+    most = f"at most {bound.most_cells} of {bound.cells:,} numbers (by {by})"
+    return f"{most}, each {each}, together at most {_amount(asked, bound.total)}; {default}"
+
+
+def _amount(asked: Question, value: float) -> str:
+    return f"{value / asked.per:,.6g} {asked.unit}".rstrip()
 
 
 def learns(study: Study) -> str:
