@@ -149,7 +149,7 @@ def run(zygote: Zygote, archive: bytes, tables: Mapping[str, bytes] | None = Non
     child = zygote.fork()
     try:
         runner.await_report(child.read_fd, 5.0)
-        return runner.run(child.read_fd, child.write_fd, archive, parameters, tables or {}, 10.0)
+        return runner.run(child.read_fd, child.write_fd, bundle.load(archive), archive, parameters, tables or {}, 10.0)
     except WaykeepError as error:
         return error
     finally:

@@ -100,7 +100,7 @@ class _Once:
         read, write = self._pipes
         wall_s = float(self._bundle.manifest.limits.wall_s)
         try:
-            return runner.run(read, write, self._archive, asked.parameters, asked.tables, wall_s)
+            return runner.run(read, write, self._bundle, self._archive, asked.parameters, asked.tables, wall_s)
         except runner.RunError as error:
             raise _told(error) from None
 

@@ -17,7 +17,7 @@ import msgspec
 from waykeep.algorithm import pipes, sandbox
 from waykeep.errors import AlgorithmError
 from waykeep.formats import results
-from waykeep.formats.bundle import Bundle, load
+from waykeep.formats.bundle import Bundle
 from waykeep.formats.manifest import max_result_bytes
 
 _FAILED: Final = {
@@ -77,6 +77,7 @@ def await_report(read_fd: int, timeout_s: float) -> tuple[str, ...]:
 def run(
     read_fd: int,
     write_fd: int,
+    bundle: Bundle,
     archive: bytes,
     parameters: Mapping[str, Any],
     tables: Mapping[str, bytes],
@@ -86,7 +87,7 @@ def run(
 
     Args:
         read_fd, write_fd: The front's ends. ``write_fd`` becomes non-blocking.
-        archive: The approved bundle.
+        bundle, archive: The approved one, and its bytes for the child.
         parameters: As asked for; defaults are filled in here.
         tables: Per stream an Arrow IPC stream of granted rows, with exactly the declared columns in any order.
         wall_s: Seconds that the run may take; the manifest's limit, if that is shorter.
@@ -95,12 +96,10 @@ def run(
         The rows, checked against the output schema.
 
     Raises:
-        FormatError: The archive is no bundle.
         RunError: ``run-timeout``, ``run-memory``, ``run-died``, ``run-failed`` and the other rules that a child may
             name; ``result-malformed``, ``result-too-large``, ``run-answered-twice``.
         AlgorithmError: ``parameter-...``, ``run-tables-mismatch``, ``run-tables-too-large``, ``result-...``.
     """
-    bundle = load(archive)
     checked = results.check_parameters(bundle.manifest, parameters)
     _check_tables(bundle, tables)
     started = time.monotonic()
