@@ -21,7 +21,8 @@ HEAD_S = 10.0
 
 
 MAX_CONNECTIONS = 1000
-"""Connections at once. Up to twice as many are told to come again, further ones are dropped."""
+"""Connections at once. For one more the one that was kept longest after an answer is closed; where all are at work, up
+to twice as many are told to come again, and further ones are dropped."""
 
 
 class ProblemProtocol(H11Protocol):
@@ -36,9 +37,23 @@ class ProblemProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
+        if len(self.connections) > self.max_connections:
+            self._make_room()
         if len(self.connections) > 2 * self.max_connections:
             transport.abort()
         self._watch()
+
+    def _make_room(self) -> None:
+        """Close the connection that has been kept longest since its last answer: its client opens another."""
+        kept = [
+            (waiting.when(), number, other)
+            for number, other in enumerate(self.connections)
+            if isinstance(other, ProblemProtocol) and (waiting := other.timeout_keep_alive_task) is not None
+        ]
+        if kept:
+            _, _, longest = min(kept)
+            self.connections.discard(longest)
+            longest.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if len(self.connections) > self.max_connections and self.conn.their_state is h11.IDLE:

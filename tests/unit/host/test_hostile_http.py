@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import socket
 import time
 from pathlib import Path
@@ -270,19 +272,41 @@ def test_repeated_signature_headers_are_refused(host: Host, person: Person) -> N
     raw_refused(host.raw(twice), 401, "request-signature")
 
 
+GET = b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
 def test_more_connections_than_it_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ProblemProtocol, "max_connections", 2)
     with running(tmp_path) as host:
-        assert host.ask("GET", "/healthz").status_code == 200
-        with socket.create_connection(("127.0.0.1", host.port), timeout=20):
-            answer = host.raw(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
-            raw_refused(answer, 503, "host-busy")
-            assert b"retry-after: 1" in answer
-            assert host.ask("GET", "/healthz").status_code == 200  # on the connection that it has
-            more = [socket.create_connection(("127.0.0.1", host.port)) for _ in range(2)]
-            assert host.raw(b"") == b""  # beyond twice the bound nothing is said
-            for connection in more:
-                connection.close()
+        holding = [socket.create_connection(("127.0.0.1", host.port), timeout=20) for _ in range(2)]
+        answer = host.raw(GET)
+        raw_refused(answer, 503, "host-busy")
+        assert b"retry-after: 1" in answer
+        holding += [socket.create_connection(("127.0.0.1", host.port), timeout=20) for _ in range(2)]
+        assert host.raw(b"") == b""  # beyond twice the bound nothing is said
+        for connection in holding:
+            connection.close()
+
+
+def test_who_keeps_a_connection_does_not_keep_others_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was kept longest is closed, and neither a later one nor one at work."""
+    monkeypatch.setattr(ProblemProtocol, "max_connections", 2)
+    with running(tmp_path) as host, contextlib.ExitStack() as closing:
+
+        def asked(connection: http.client.HTTPConnection) -> int:
+            connection.request("GET", "/healthz")
+            with connection.getresponse() as answer:
+                answer.read()
+            return answer.status
+
+        connections = [http.client.HTTPConnection("127.0.0.1", host.port, timeout=20) for _ in range(3)]
+        for connection in connections:
+            closing.callback(connection.close)
+            assert asked(connection) == 200
+        first, second, _ = (connection.sock for connection in connections)
+        assert first.recv(1) == b""
+        assert asked(connections[1]) == 200
+        assert connections[1].sock is second, "it was not opened again"
 
 
 def test_bodies_of_strangers_do_not_fill_the_memory(tmp_path: Path) -> None:
