@@ -110,7 +110,11 @@ class _Query(NamedTuple):
     rings: Rings
 
     def status(self) -> QueryStatus:
-        return decode_json(self.aggregator.request("GET", "/v1/query"), QueryStatus, what="a query's status")
+        return _status(self.aggregator.request("GET", "/v1/query"))
+
+
+def _status(body: bytes) -> QueryStatus:
+    return decode_json(body, QueryStatus, what="a query's status")
 
 
 def _conduct(query: _Query, progress: Callable[[Progress], None]) -> None:
@@ -124,20 +128,27 @@ def _conduct(query: _Query, progress: Callable[[Progress], None]) -> None:
             if status.phase == RELEASED:
                 return
             if status.phase == ENDED:
-                raise DeviceError(
-                    "query-ended",
-                    f"the query ended without a release: {status.ended}",
-                    hint="nobody learns more of it; a later period may try again what nobody was debited for",
-                    status=409,
-                )
+                raise _ended(status, rung)
             if not rung.waiting:
                 break
             time.sleep(WAIT_S)
         if status.phase == GATHERING and before.phase == GATHERING:
             # All who are there have said so; more come only if they are rung again.
-            query.aggregator.request("POST", "/v1/freeze", b"{}")
+            status = _status(query.aggregator.request("POST", "/v1/freeze", b"{}"))
+            if status.phase == ENDED:
+                raise _ended(status, rung)
         elif status.phase == ANSWERING and before.phase == ANSWERING:
             time.sleep(AGAIN_S)  # somebody could not answer, and is given time
+
+
+def _ended(status: QueryStatus, rung: RungAll) -> DeviceError:
+    told = ", ".join(f"{outcome} {count}" for outcome, count in sorted(rung.outcomes.items()))
+    return DeviceError(
+        "query-ended",
+        f"the query ended without a release: {status.ended}; of those rung last: {told or 'none'}",
+        hint="nobody learns more of it; a later period may try again what nobody was debited for",
+        status=409,
+    )
 
 
 def stop(study: Signed, key: SigningKey, host_url: str) -> None:

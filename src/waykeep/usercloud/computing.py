@@ -116,11 +116,15 @@ class Computer:
 
 
 class Watch:
-    """Milliseconds of each stage, for the report of stages; no decision rests on it."""
+    """Milliseconds of each stage, for the report of stages; no decision rests on it.
 
-    def __init__(self) -> None:
+    Args:
+        began: When the first stage did, as `time.perf_counter` has it; now by default.
+    """
+
+    def __init__(self, began: float | None = None) -> None:
         self.stages: dict[str, float] = {}
-        self._last = time.perf_counter()
+        self._last = time.perf_counter() if began is None else began
 
     def lap(self, stage: str) -> None:
         """What passed since the last lap was ``stage``."""

@@ -82,9 +82,18 @@ class _Job(NamedTuple):
 
 
 class Participant:
-    """Takes part in queries for one owner."""
+    """Takes part in queries for one owner.
 
-    def __init__(self, cloud: Cloud, computer: Computer, witnessing: Witnessing, attester: Attester) -> None:
+    Args:
+        born: When this process began, on the clock of `Watch`: what passed until now was its waking.
+    """
+
+    def __init__(
+        self, cloud: Cloud, computer: Computer, witnessing: Witnessing, attester: Attester, born: float
+    ) -> None:
+        waking = Watch(born)
+        waking.lap("wake")
+        self._before = waking.stages
         self._cloud, self._computer, self._witnessing, self._attester = cloud, computer, witnessing, attester
         self.event: Callable[[str], None] = lambda name: None
         self._kept: _Aggregator | None = None
@@ -112,7 +121,8 @@ class Participant:
             kept.client.close()
         if found is None:
             found = self._dial(ring, signed, time_ms)
-        watch.lap("appraise")
+            watch.lap("appraise")
+            self._before["appraise"] = watch.stages["appraise"]
         try:
             outcome = self._asked(found, log, signed, time_ms, watch)
         except BaseException:
@@ -187,7 +197,8 @@ class Participant:
             known = cloud.journal.contributed(query.id)
             if known is None:
                 job = _Job(signed, debit, bundles, first, time_ms)
-                known = _contributed(signed, query, self._came(job, ends, watch), time_ms, watch)
+                came = self._came(job, ends, watch)
+                known = _contributed(signed, query, came, time_ms, self._before | watch.stages)
                 cloud.append(known)
         time.sleep(max(0.0, ends - time.monotonic()))
         said = queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key)
@@ -255,7 +266,7 @@ def _why(effort: Effort[None]) -> str:
     return LATE
 
 
-def _contributed(signed: Signed, query: Query, came: list[Came], time_ms: int, watch: Watch) -> Contributed:
+def _contributed(signed: Signed, query: Query, came: list[Came], time_ms: int, stages: dict[str, float]) -> Contributed:
     rows_in: dict[str, int] = {}
     measured: dict[str, str] = {}
     for each in came:
@@ -271,5 +282,5 @@ def _contributed(signed: Signed, query: Query, came: list[Came], time_ms: int, w
         rows_in=rows_in,
         time_ms=time_ms,
         measured=measured,
-        stages=watch.stages,
+        stages=stages,
     )

@@ -85,6 +85,7 @@ def main(descriptor: int) -> None:
     Args:
         descriptor: The process's own supervisor socket, all that it inherited.
     """
+    born = time.perf_counter()
     link = Link(descriptor)
     try:
         assigned = link.assignment()
@@ -102,7 +103,7 @@ def main(descriptor: int) -> None:
         spender = Spender(cloud, computer, witnessing)
         routes = Routes(server, cloud, Runner(cloud, computer), spender, bed)
         activity = Activity(server.app(routes.all()), assigned.idle_s, assigned.linger_s)
-        participant = Participant(cloud, computer, witnessing, link)
+        participant = Participant(cloud, computer, witnessing, link, born)
         participant.event = link.event
         listener = listen(assigned.listen)
         listener.listen(128)
