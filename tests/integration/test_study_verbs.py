@@ -163,12 +163,12 @@ def test_a_study_from_its_file_to_its_picture(desk: Desk, members: list[Person],
     desk.release.write_text(json.dumps(published))
     assert "signature" in desk.say("verify", str(desk.release), *desk.root, code=AuthorityError.exit_code)
 
-    # Whoever leaves is not in the next one, which has too few then.
+    # Whoever leaves is not in the next one, and whoever answered says no for the rest of the period: it has too few.
     left = waykeep("study", "leave", digest, *own(first)).stdout
     assert "You left" in left and "is not given back" in left
     desk.release.unlink()
     ended = desk.say(*desk.run(2), code=DeviceError.exit_code)
-    assert "without a release: too-few; of those rung last: gathering 1, left 1" in " ".join(ended.split())
+    assert "without a release: too-few; of those rung last: left 1, refused 1" in " ".join(ended.split())
     assert not desk.release.exists()
     desk.say("stop", str(desk.study), "--key", str(desk.key), "--host", desk.stage.host_url)
     assert "study-stopped" in desk.say(*desk.run(2), code=HostError.exit_code)
