@@ -17,7 +17,8 @@ def launch_cloud(socket: Path, owner: OwnerId, host_url: str) -> Address:
 
 
 def launch_algorithm(socket: Path, digest: Digest, archive: bytes) -> Address:
-    return _address(asyncio.run(Supervisor(socket).launch_algorithm(digest, archive)))
+    """Start a service for one run, at once, however many there are."""
+    return _address(asyncio.run(Supervisor(socket).launch_algorithm(digest, archive, most=64, wait_s=0.0)))
 
 
 def running(socket: Path) -> Clouds:

@@ -9,20 +9,19 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
 import pytest
 
 import waykeep
 from tests.support import stages
+from tests.support.asking import Asked, ring
 from tests.support.people import Person, refused
-from tests.support.stages import kill, until
+from tests.support.stages import kill
 from tests.support.studies import MOST, Field, details_of
+from tests.support.waiting import until
 from tests.support.witness import running_witness
-from waykeep.attestation.appraisal import ReferenceValues
 from waykeep.attestation.evidence import AGGREGATOR
 from waykeep.authority import studies
 from waykeep.authority.participation import Contributed, Intended, StudyDebited
-from waykeep.authority.queries import QueryStatus
 from waykeep.authority.studies import Parts
 from waykeep.channel.client import AttestedClient
 from waykeep.device import researcher
@@ -32,7 +31,7 @@ from waykeep.device.researcher import Places
 from waykeep.errors import WaykeepError
 from waykeep.formats.ids import query_binding, sha256
 from waykeep.formats.messages import Address, OpenQuery, Rings, StartQuery
-from waykeep.formats.wire import decode_json, encode_json
+from waykeep.formats.wire import encode_json
 from waykeep.privacy.mechanisms import Mechanism
 from waykeep.supervisor.measure import reference_values
 
@@ -46,51 +45,6 @@ def field(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Field]:
 def counts(person: Person) -> list[int]:
     """Intents, debits and answers in somebody's journal."""
     return [len(details_of(person, kind)) for kind in (Intended, StudyDebited, Contributed)]
-
-
-class Asked:
-    """A query by hand: an aggregator's process, and the researcher's connection to it."""
-
-    def __init__(self, field: Field, envelope: bytes, repetition: int = 0, url: str = "", parts: Parts | None = None):
-        self.field, self.digest, self.repetition = field, sha256(envelope), repetition
-        trust = field.stage.trust()
-        if parts is not None:
-            trust = msgspec.structs.replace(
-                trust, references=ReferenceValues(parts.supervisors, {AGGREGATOR: parts.aggregators})
-            )
-        self.address = researcher.open_query(url or field.stage.aggregator_url, OpenQuery(self.digest, repetition))
-        self.client = AttestedClient(
-            self.address,
-            workload=AGGREGATOR,
-            binding=query_binding(self.digest, repetition),
-            trust=trust,
-            clock=now_ms,
-            signer=field.key,
-        )
-        started = encode_json(StartQuery(envelope.decode(), field.stage.trust().to_message()))
-        self.client.request("POST", "/v1/query", started)
-
-    @property
-    def status(self) -> QueryStatus:
-        return decode_json(self.client.request("GET", "/v1/query"), QueryStatus, what="a status")
-
-    def freeze(self) -> None:
-        self.client.request("POST", "/v1/freeze", b"{}")
-
-    def close(self) -> None:
-        self.client.close()
-
-
-def ring(field: Field, envelope: bytes, address: Address, repetition: int = 0) -> dict[str, int]:
-    """A round of rings as a researcher has it done; what it came to."""
-    host = HostClient(field.stage.host_url, None, field.key)
-    digest = sha256(envelope)
-    try:
-        host.ring(digest, Rings(repetition, address))
-        until(lambda: not host.rung(digest).waiting, "a round has ended", 30)
-        return host.rung(digest).outcomes
-    finally:
-        host.close()
 
 
 def test_an_aggregator_with_another_measurement_gets_nothing(field: Field) -> None:
