@@ -92,8 +92,9 @@ def a_budget(total: int = MAX_TOTAL, period_ms: int = 365 * DAY_MS, since_ms: in
 
 
 def joining(study: Study | None = None, name: str = "member", total: int = MAX_TOTAL) -> tuple[Owner, Digest, int]:
-    """An owner who takes part in a study, its digest, and the number of the entry."""
+    """An owner with a witness who takes part in a study, its digest, and the number of the entry."""
     owner, envelope = an_owner(name), signed(study or a_study())
+    owner.add(owner.witness(key("witness")))
     owner.add(a_budget(total))
     state = owner.add(Joined(envelope.decode()), owner.device)
     return owner, sha256(envelope), state.head.number

@@ -36,9 +36,13 @@ Inputs = Sequence[Mapping[str, Columns]]
 def find(log: OwnerState, query: Query, time_ms: int) -> Signed:
     """The study of a query, if it may be asked now.
 
+    Nobody does without a witness here, whatever they accepted for grants: a budget that a host can roll back is none.
+
     Raises:
-        AuthorityError: ``study-not-joined``, ``study-not-in-time`` (403), ``query-period``, ``repetition-unknown``.
+        AuthorityError: ``witness-missing``, ``study-not-joined``, ``study-not-in-time`` (403), ``query-period``,
+            ``repetition-unknown``.
     """
+    log.pseudonym()
     _, signed = contributing.membership(log, query.study)
     if studies.period_at(signed.study, time_ms) != query.period:
         raise _refused("query-period", "found a query of another period than it is by the witness's clock")

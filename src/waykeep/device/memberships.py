@@ -136,8 +136,7 @@ def require_joinable(account: Account, signed: Signed) -> None:
     """What would refuse joining, before the owner is asked. Raises as `join`."""
     log = account.log()
     check(signed, fetch(account, signed), account.profile.trust, account.now_ms())
-    if not log.waived:
-        log.pseudonym()
+    log.pseudonym()
     if log.member(signed.digest) is None:
         require_budget(account, signed)
 

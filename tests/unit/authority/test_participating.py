@@ -23,6 +23,7 @@ from waykeep.authority.journalstate import EMPTY, JournalState
 from waykeep.authority.participating import Debit
 from waykeep.authority.permissions import Joined, Withdrawn, Withheld
 from waykeep.authority.records import Detail
+from waykeep.authority.statements import WAIVER, WitnessWaived
 from waykeep.errors import AuthorityError
 from waykeep.formats.ids import sha256
 
@@ -65,6 +66,16 @@ def test_study_not_joined() -> None:
     owner.add(Withdrawn(number))
     with refused("study-not-joined", AuthorityError):
         participating.intend(owner.state, EMPTY, a_query(study), SOON)
+
+
+def test_nobody_does_without_a_witness_even_who_accepted_that_for_grants() -> None:
+    owner, study, _ = joining(name="without a witness")
+    assert participating.intend(owner.state, EMPTY, a_query(study), SOON)
+    owner.add(WitnessWaived(WAIVER))
+    with refused("witness-missing", AuthorityError):
+        participating.intend(owner.state, EMPTY, a_query(study), SOON)
+    with refused("witness-missing", AuthorityError):
+        debit(INTENDED, a_query(study), owner=owner)
 
 
 @pytest.mark.parametrize("time_ms", [NOW_MS - 1, NOW_MS + 3 * DAY_MS])
