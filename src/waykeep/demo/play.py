@@ -171,7 +171,7 @@ def _four_to_seven(show: Play) -> None:
         True,
         "starts and is appraised",
         f"A front and a sandboxed child for this one run of {name}; it loaded exactly the approved digest.",
-        stages["start"] + stages["appraise"],
+        stages["start"] + stages["attest"],
     )
     detail = f"{rows} rows of {', '.join(receipt.rows_in)}, and no others, over the attested channel."
     show.step(5, "user cloud", True, "decrypts the granted data", detail, stages["read"])
