@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-RUNS = {"trips 1.0.0", "mode-share 1.0.0"}
+RUNS = {"trips 1.0.0", "mode-share 1.1.0"}
 REFUSED = {
     "an algorithm that was not approved": "algorithm-not-approved",
     "an approved algorithm with one byte changed": "bundle-changed",

@@ -39,6 +39,8 @@ class Mode(_Part, frozen=True):
     distance_m: int
     duration_s: int
     segments: int
+    co2_g: int
+    trips: int
 
 
 class Owner(_Part, frozen=True):

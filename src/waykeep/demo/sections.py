@@ -202,7 +202,7 @@ def _mode_share(modes: Sequence[Mode], name: str) -> Html:
         markup(
             '<tr><th scope="row">{}</th><td class="bars"><span class="bar way" style="inline-size:{}%"></span>'
             '<span class="bar time" style="inline-size:{}%"></span></td><td class="n">{} <small>{}</small></td>'
-            '<td class="n">{} <small>{}</small></td></tr>',
+            '<td class="n">{} <small>{}</small></td><td class="n">{}</td></tr>',
             mode.mode,
             f"{100 * mode.distance_m / metres:.1f}",
             f"{100 * mode.duration_s / seconds:.1f}",
@@ -210,13 +210,15 @@ def _mode_share(modes: Sequence[Mode], name: str) -> Html:
             f"{100 * mode.distance_m / metres:.0f} %",
             words.duration(mode.duration_s),
             f"{100 * mode.duration_s / seconds:.0f} %",
+            f"{mode.co2_g / 1000:.1f} kg" if mode.co2_g else "",
         )
         for mode in used
     )
     return markup(
         '<div class="scroll" tabindex="0" role="region" aria-label="Mode share of {}"><table class="modes"><caption>How'
         ' the trips were made</caption><thead><tr><th>Mode</th><th><span class="bar way" aria-hidden="true"></span> way'
-        ' <span class="bar time" aria-hidden="true"></span> time</th><th class="n">Way</th><th class="n">Time</th></tr>'
+        ' <span class="bar time" aria-hidden="true"></span> time</th><th class="n">Way</th><th class="n">Time</th>'
+        '<th class="n">CO₂</th></tr>'
         "</thead><tbody>{}</tbody></table></div>",
         name,
         join(rows),

@@ -45,7 +45,11 @@ def owner(name: str = "Ada", trips: tuple[Trip, ...] = (trip(0), trip(1, gap=Tru
         entries_refused=1,
         segments=3,
         journeys=Journeys(name, trips, TRACK),
-        modes=(Mode("walking", 1000, 600, 2), Mode("vehicle", 3000, 200, 1), Mode("still", 0, 0, 0)),
+        modes=(
+            Mode("walking", 1000, 600, 2, 0, 1),
+            Mode("vehicle", 3000, 200, 1, 420, 1),
+            Mode("still", 0, 0, 0, 0, 0),
+        ),
     )
     return msgspec.structs.replace(full, **changes)
 
@@ -221,3 +225,8 @@ def test_an_owner_without_trips(track: tuple[TrackPoint, ...]) -> None:
     page = Page(render(data(owners=(owner(journeys=Journeys("Ada", (), track), modes=()),))))
     assert "No trips were found" in page.text
     assert ("No positions" in page.text) is (not track)
+
+
+def test_what_was_driven_is_told_in_carbon_dioxide() -> None:
+    text = Page(render(data())).text
+    assert "CO₂" in text and "0.4 kg" in text and text.count("kg") == text.count("0.4 kg")
