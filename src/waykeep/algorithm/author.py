@@ -2,6 +2,8 @@
 
 Packed are ``algorithm.toml`` and every ``*.py`` outside folders named ``tests``; ``libraries.lock`` is added. Nothing
 else of the folder leaves it, so a README, recordings to test with, or a hidden file cannot slip into a digest.
+What several of an author's algorithms share lies in ``shared`` beside their folders, each file linked from there under
+its own name; every bundle holds it whole. No other link is followed.
 The source is parsed here, on its author's machine, and nowhere else before it is in the sandbox.
 """
 
@@ -18,15 +20,17 @@ from waykeep.formats import bundle
 from waykeep.formats.bundle import Bundle
 
 _SKIPPED = frozenset({"tests", "__pycache__"})
+_SHARED = "shared"
 
 
 def pack_folder(folder: Path) -> bytes:
     """The canonical archive of an author's folder.
 
     Raises:
-        AlgorithmError: ``pack-folder`` when there is no ``algorithm.toml``; ``pack-link`` for a symbolic link;
-            ``pack-source`` for source that does not parse; ``pack-import`` for a module that a run does not have;
-            ``pack-entry`` when the entry's function is not there; ``bundle-module-shadows``.
+        AlgorithmError: ``pack-folder`` when there is no ``algorithm.toml``; ``pack-link`` for a symbolic link that
+            does not lead to a file of its name in ``../shared``; ``pack-source`` for source that does not parse;
+            ``pack-import`` for a module that a run does not have; ``pack-entry`` when the entry's function is not
+            there; ``bundle-module-shadows``.
         FormatError: What `waykeep.formats.bundle.load` finds wrong.
     """
     if not (folder / bundle.MANIFEST).is_file():
@@ -36,8 +40,12 @@ def pack_folder(folder: Path) -> bytes:
     files = {bundle.LIBRARIES: bundle.write_libraries(preload.installed_libraries())}
     left = bundle.MAX_ARCHIVE
     for path in _members(folder):
-        if path.is_symlink():
-            raise AlgorithmError("pack-link", f"found a symbolic link at {_name(folder, path)}", hint="copy the file")
+        if path.is_symlink() and not _shared(folder, path):
+            raise AlgorithmError(
+                "pack-link",
+                f"found a symbolic link at {_name(folder, path)}",
+                hint=f"copy the file, or keep it in ../{_SHARED} and link it from there under its name",
+            )
         with path.open("rb") as file:
             content = file.read(left + 1)
         left = max(0, left - len(content))
@@ -58,6 +66,12 @@ def _members(folder: Path) -> Iterator[Path]:
 
 def _name(folder: Path, path: Path) -> str:
     return path.relative_to(folder).as_posix()
+
+
+def _shared(folder: Path, path: Path) -> bool:
+    """Whether a link leads to a file of its own name in the folder that an author's algorithms share."""
+    target = folder / ".." / _SHARED / path.name
+    return path.readlink() == Path("..", _SHARED, path.name) and path.parent == folder and not target.is_symlink()
 
 
 def _check_source(loaded: Bundle) -> None:

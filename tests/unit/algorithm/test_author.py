@@ -13,8 +13,9 @@ from waykeep.formats import bundle
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    write(tmp_path, {path: content.decode() for path, content in FILES.items()})
-    return tmp_path
+    """An author's, in a folder of its own."""
+    write(tmp_path / "rows", {path: content.decode() for path, content in FILES.items()})
+    return tmp_path / "rows"
 
 
 def write(folder: Path, files: dict[str, str]) -> None:
@@ -76,6 +77,46 @@ def test_a_link_out_of_the_folder(link: str, folder: Path, tmp_path_factory: pyt
     (folder / link).unlink(missing_ok=True)
     (folder / link).symlink_to(secret)
     assert link in refused("pack-link", folder).message
+
+
+@pytest.fixture
+def shared(folder: Path) -> Path:
+    beside = folder.parent / "shared"
+    beside.mkdir()
+    (beside / "more.py").write_text("MORE = 1\n")
+    return beside
+
+
+def test_what_algorithms_share_is_packed_as_if_it_were_copied(shared: Path, folder: Path) -> None:
+    (folder / "more.py").symlink_to("../shared/more.py")
+    linked = author.pack_folder(folder)
+    (folder / "more.py").unlink()
+    (folder / "more.py").write_text("MORE = 1\n")
+    assert author.pack_folder(folder) == linked
+
+
+@pytest.mark.parametrize("target", ["../shared/other.py", "../shared/../shared/more.py", "{shared}/more.py"])
+def test_a_link_to_what_is_shared_by_another_name(target: str, shared: Path, folder: Path) -> None:
+    (shared / "other.py").write_text("OTHER = 1\n")
+    (folder / "more.py").symlink_to(target.format(shared=shared))
+    refused("pack-link", folder)
+
+
+def test_a_link_that_is_shared_and_leads_on(shared: Path, folder: Path) -> None:
+    secret = folder.parent / "secret"
+    secret.write_text("SECRET = 1\n")
+    (shared / "more.py").unlink()
+    (shared / "more.py").symlink_to(secret)
+    (folder / "more.py").symlink_to("../shared/more.py")
+    refused("pack-link", folder)
+
+
+def test_a_link_to_what_is_shared_from_a_folder_below(shared: Path, folder: Path) -> None:
+    (folder / "below" / "shared").mkdir(parents=True)
+    (folder / "shared").mkdir()
+    (folder / "shared" / "more.py").write_text("MORE = 1\n")
+    (folder / "below" / "more.py").symlink_to("../shared/more.py")
+    refused("pack-link", folder)
 
 
 def test_a_linked_folder_is_not_followed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -12,8 +12,6 @@ import pytest
 from tests.unit.algorithms import bundles
 from waykeep.formats.manifest import Choice, Integer
 
-SHARED = ("track.py", "legs.py", "stays.py", "hexes.py")
-
 
 @pytest.mark.parametrize("name", bundles.NAMES)
 def test_bundle_packs_and_its_manifest_is_accepted(name: str) -> None:
@@ -23,13 +21,13 @@ def test_bundle_packs_and_its_manifest_is_accepted(name: str) -> None:
 
 
 def test_every_folder_is_a_bundle_that_is_tested_here() -> None:
-    assert {folder.name for folder in bundles.ROOT.iterdir() if folder.is_dir()} == set(bundles.NAMES)
+    assert {folder.name for folder in bundles.ROOT.iterdir() if folder.is_dir()} == {*bundles.NAMES, "shared"}
 
 
-@pytest.mark.parametrize("module", SHARED)
-def test_copies_of_a_shared_module_are_equal(module: str) -> None:
-    copies = [path.read_bytes() for path in bundles.ROOT.glob(f"*/{module}")]
-    assert len(copies) > 1 and len(set(copies)) == 1
+def test_what_is_shared_is_linked_by_more_than_one_bundle_and_copied_by_none() -> None:
+    for module in (bundles.ROOT / "shared").iterdir():
+        found = [path for path in bundles.ROOT.glob(f"*/{module.name}") if path != module]
+        assert len(found) > 1 and all(path.is_symlink() for path in found)
 
 
 @pytest.mark.parametrize("name", bundles.NAMES)
