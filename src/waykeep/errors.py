@@ -37,6 +37,11 @@ class WaykeepError(Exception):
         return f"{self.rule}: {self.message}"
 
 
+def rule_of(error: Exception) -> str:
+    """The rule of a refusal; of any other error its type alone: a message could hold what was computed on."""
+    return error.rule if isinstance(error, WaykeepError) else f"unexpected-{type(error).__name__.lower()}"
+
+
 class FormatError(WaykeepError):
     """Bytes that are not what they should be."""
 

@@ -9,7 +9,6 @@ from contextlib import suppress
 
 from waykeep.aggregator.routes import Routes
 from waykeep.channel.server import AttestedServer, listen
-from waykeep.errors import SupervisorError, WaykeepError
 from waykeep.formats.frames import AssignAggregator
 from waykeep.privacy import noise
 from waykeep.privacy.bounds import Bounds
@@ -43,23 +42,14 @@ def main(descriptor: int) -> None:
         descriptor: The process's own supervisor socket, all that it inherited.
     """
     link = Link(descriptor)
-    try:
-        assigned = link.assignment()
-        if not isinstance(assigned, AssignAggregator):
-            raise SupervisorError("assignment-mismatch", "found an assignment that is no aggregator's")
+    with link.telling():
+        assigned = link.assignment(AssignAggregator)
         server = AttestedServer(link)
         routes = Routes(link, server, assigned, now_ms)
         listener = listen(assigned.listen)
         listener.listen(BACKLOG)
         link.ready(listener.getsockname()[1])
         asyncio.run(_serve(server, routes, listener))
-    except WaykeepError as error:
-        link.event(error.rule)
-        raise
-    except Exception as error:
-        # The type alone: a message could hold what was contributed.
-        link.event(f"unexpected-{type(error).__name__.lower()}")
-        raise
 
 
 async def _serve(server: AttestedServer, routes: Routes, listener: socket.socket) -> None:

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from waykeep.algorithm import preload, runner
 from waykeep.channel.server import AttestedServer, listen, read_body
-from waykeep.errors import AlgorithmError, SupervisorError, WaykeepError
+from waykeep.errors import AlgorithmError
 from waykeep.formats.bundle import Bundle, load
 from waykeep.formats.frames import AssignAlgorithm
 from waykeep.formats.messages import Compute, Computed
@@ -36,10 +36,8 @@ IDLE_S = 30.0
 def main(descriptor: int, read: int, write: int) -> None:
     """Serve one run. The descriptors are the supervisor socket and the pipes from and to the child."""
     link = Link(descriptor)
-    try:
-        assigned = link.assignment()
-        if not isinstance(assigned, AssignAlgorithm):
-            raise SupervisorError("assignment-mismatch", "found an assignment that is no algorithm's")
+    with link.telling():
+        assigned = link.assignment(AssignAlgorithm)
         sandbox = runner.await_report(read, REPORT_S)
         bundle = load(assigned.bundle)
         if bundle.digest != assigned.digest:
@@ -51,13 +49,6 @@ def main(descriptor: int, read: int, write: int) -> None:
         listener.listen(8)
         link.ready(listener.getsockname()[1])
         asyncio.run(_serve(server, once, listener))
-    except WaykeepError as error:
-        link.event(error.rule)
-        raise
-    except Exception as error:
-        # The type alone: a message could hold what was computed on.
-        link.event(f"unexpected-{type(error).__name__.lower()}")
-        raise
 
 
 async def _serve(server: AttestedServer, once: _Once, listener: socket.socket) -> None:

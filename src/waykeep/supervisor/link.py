@@ -5,10 +5,12 @@ from __future__ import annotations
 import queue
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 from waykeep.authority.sealing import MAX_SEALED, Sealed
-from waykeep.errors import AuthorityError, SupervisorError
+from waykeep.errors import AuthorityError, SupervisorError, rule_of
 from waykeep.formats.frames import (
     Assignment,
     Event,
@@ -25,6 +27,8 @@ from waykeep.formats.frames import (
 from waykeep.formats.messages import Ring, Rung
 from waykeep.formats.wire import decode_frame, encode_frame, frame_length
 
+Assigned = TypeVar("Assigned", bound=Assignment)
+
 
 class Link:
     """The child's end. Blocking; an exchange takes about a millisecond. Fulfils `waykeep.channel.server.Attester`."""
@@ -34,9 +38,24 @@ class Link:
         self._lock, self._sending = threading.Lock(), threading.Lock()
         self._replies: queue.SimpleQueue[ToChild | None] | None = None
 
-    def assignment(self) -> Assignment:
-        """What this process is bound to for its life; sent once, first."""
-        return decode_frame(self._receive(), Assignment)  # type: ignore[arg-type]  # of a union
+    def assignment(self, kind: type[Assigned]) -> Assigned:
+        """What this process is bound to for its life; sent once, first.
+
+        Raises: SupervisorError: ``assignment-mismatch`` when it is for another kind of process.
+        """
+        found: Assignment = decode_frame(self._receive(), Assignment)  # type: ignore[arg-type]  # of a union
+        if not isinstance(found, kind):
+            raise SupervisorError("assignment-mismatch", "found an assignment of another kind of process")
+        return found
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """What ends this process is told to the supervisor, by its rule's name, before it is raised on."""
+        try:
+            yield
+        except Exception as error:
+            self.event(rule_of(error))
+            raise
 
     def listen(self, answer: Callable[[Ring], str]) -> None:
         """Take rings from now on, one after the other, in a thread: ``answer`` does what is asked, and names it."""

@@ -27,7 +27,7 @@ from waykeep.authority.plans import ReadPlan
 from waykeep.authority.queries import Contribution, Query, QueryStatus
 from waykeep.authority.studies import Question, Signed
 from waykeep.channel.client import AttestedClient
-from waykeep.errors import UserCloudError, WaykeepError
+from waykeep.errors import UserCloudError, WaykeepError, rule_of
 from waykeep.formats import agefile, answers
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import Digest, query_binding
@@ -105,7 +105,7 @@ class Participant:
         except WaykeepError as error:
             return error.rule if error.family in _TOLD else "refused"
         except Exception as error:  # noqa: BLE001 - whoever rings learns no more than that it failed
-            self.event(f"unexpected-{type(error).__name__.lower()}")
+            self.event(rule_of(error))
             return "failed"
 
     def _take_part(self, ring: Ring) -> str:
@@ -262,7 +262,7 @@ def _why(effort: Effort[None]) -> str:
     try:
         effort.result()
     except Exception as error:  # noqa: BLE001 - the default is sent, and the owner is told the kind
-        return f"unexpected-{type(error).__name__.lower()}"
+        return rule_of(error)
     return LATE
 
 

@@ -87,10 +87,8 @@ def main(descriptor: int) -> None:
     """
     born = time.perf_counter()
     link = Link(descriptor)
-    try:
-        assigned = link.assignment()
-        if not isinstance(assigned, AssignCloud):
-            raise SupervisorError("assignment-mismatch", "found an assignment that is no user cloud's")
+    with link.telling():
+        assigned = link.assignment(AssignCloud)
         pa.set_cpu_count(1)
         cloud = Cloud(assigned.owner, DirectoryStore(Path(assigned.store)))
         server = AttestedServer(link)
@@ -112,10 +110,3 @@ def main(descriptor: int) -> None:
         life = _Life(link, cloud, bed, participant)
         asyncio.run(life.serve(server, activity, listener, routes))
         link.event(life.ended)
-    except WaykeepError as error:
-        link.event(error.rule)
-        raise
-    except Exception as error:
-        # The type alone: a message could hold what was computed on.
-        link.event(f"unexpected-{type(error).__name__.lower()}")
-        raise

@@ -22,7 +22,7 @@ from waykeep.authority.ownerstate import OwnerState
 from waykeep.authority.permissions import Granted, kept_as
 from waykeep.authority.records import SegmentEntry, Spent
 from waykeep.authority.spending import Debit, Wanted
-from waykeep.errors import AuthorityError, FormatError, WaykeepError
+from waykeep.errors import AuthorityError, FormatError, WaykeepError, rule_of
 from waykeep.formats import agefile, answers, results, table
 from waykeep.formats.bundle import Bundle
 from waykeep.formats.ids import PublicKey
@@ -188,10 +188,8 @@ def _read(asked: Spend, chain: Chain, rows: int) -> tuple[Wanted, int]:
 def _ended(effort: Effort[Made]) -> Made:
     try:
         found = effort.result()
-    except WaykeepError as error:
-        return _nothing(error.rule)
     except Exception as error:  # noqa: BLE001 - outside it looks like any other failure
-        return _nothing(f"unexpected-{type(error).__name__.lower()}")
+        return _nothing(rule_of(error))
     return _nothing(LATE) if found is None else found
 
 

@@ -44,7 +44,7 @@ def patiently(work: Coroutine[Any, Any, None]) -> None:
 
 def _obey(descriptor: int, *_: int) -> None:
     link = Link(descriptor)
-    assigned = link.assignment()
+    assigned = link.assignment(AssignCloud | AssignAlgorithm)
     path = assigned.host_url if isinstance(assigned, AssignCloud) else assigned.bundle.decode()
     with socket.socket(socket.AF_UNIX) as control:
         control.connect(path)

@@ -57,7 +57,7 @@ def heard(end: socket.socket) -> object:
 def test_an_assignment_comes_first(ends: tuple[Link, socket.socket]) -> None:
     link, supervisor = ends
     supervisor.sendall(encode_frame(ASSIGNED))
-    assert link.assignment() == ASSIGNED
+    assert link.assignment(AssignCloud) == ASSIGNED
 
 
 def test_an_assignment_in_pieces(ends: tuple[Link, socket.socket]) -> None:
@@ -69,7 +69,7 @@ def test_an_assignment_in_pieces(ends: tuple[Link, socket.socket]) -> None:
 
     thread = threading.Thread(target=slowly)
     thread.start()
-    assert link.assignment() == ASSIGNED
+    assert link.assignment(AssignCloud) == ASSIGNED
     thread.join()
 
 
@@ -148,7 +148,7 @@ def test_a_supervisor_that_is_gone(ends: tuple[Link, socket.socket]) -> None:
     link, supervisor = ends
     supervisor.close()
     for tried in (
-        link.assignment,
+        lambda: link.assignment(AssignCloud),
         lambda: link.evidence(b"", ()),
         lambda: link.unseal(b""),
         link.sleeping,
@@ -166,7 +166,7 @@ def test_a_supervisor_that_goes_amid_a_frame(ends: tuple[Link, socket.socket], c
     supervisor.sendall(encode_frame(ASSIGNED)[:cut])
     supervisor.close()
     with refused("supervisor-gone", SupervisorError):
-        link.assignment()
+        link.assignment(AssignCloud)
 
 
 @pytest.mark.parametrize(
@@ -184,5 +184,5 @@ def test_a_frame_that_is_none(ends: tuple[Link, socket.socket], frame: bytes, ru
     link, supervisor = ends
     supervisor.sendall(frame)
     with pytest.raises(WaykeepError) as caught:
-        link.assignment()
+        link.assignment(AssignCloud)
     assert caught.value.rule == rule
