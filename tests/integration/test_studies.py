@@ -11,6 +11,7 @@ from tests.support import algorithms, stages
 from tests.support.grants import HOUR_MS
 from tests.support.people import refused
 from tests.support.studies import MOST, YEAR_MS, Field, details_of
+from tests.support.waiting import until
 from tests.support.witness import running_witness
 from waykeep.authority import queries
 from waykeep.authority.keys import SigningKey
@@ -53,9 +54,12 @@ def test_nobody_is_rung_who_did_not_join_and_too_few_end_with_that_word_alone(fi
     envelope = field.study(title="too few")
     member = field.member("alone", envelope)
     stranger = field.member("stranger")
+    others = [p for p in field.stage.forked() if not p.is_cloud]
     with pytest.raises(DeviceError) as caught:
         field.run(envelope)
     assert caught.value.rule == "query-ended" and "too-few" in caught.value.message
+    # Nothing is left to fetch: the aggregator gives its place back.
+    until(lambda: [p for p in field.stage.forked() if not p.is_cloud] == others, "the aggregator has ended")
     # It said that it takes part, and nothing was debited.
     assert [len(details_of(member, kind)) for kind in (Intended, StudyDebited, Contributed)] == [1, 0, 0]
     assert details_of(stranger, Intended) == []

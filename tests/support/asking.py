@@ -56,6 +56,10 @@ class Asked:
         """The published file, as the aggregator gives it."""
         return self.client.request("GET", "/v1/release")
 
+    def stop(self) -> None:
+        """As a researcher does who has what there was to have: the aggregator ends."""
+        self.client.request("POST", "/v1/stop", b"{}")
+
     def close(self) -> None:
         self.client.close()
 

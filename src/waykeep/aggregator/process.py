@@ -20,7 +20,9 @@ TICK_S = 0.2
 START_S = 120.0
 """How long it waits for its study, in seconds."""
 KEPT_S = 3600.0
-"""How long it still tells what came of the query, in seconds."""
+"""How long it gives a release to whoever asks, in seconds."""
+ENDED_S = 60.0
+"""How long it says that there is none, in seconds: meanwhile it takes a place that another query may need."""
 
 
 def now_ms() -> int:
@@ -71,5 +73,5 @@ async def _pass_time(routes: Routes, stop: asyncio.Event) -> None:
         await asyncio.sleep(TICK_S)
         routes.pass_time()
     if routes.over:
-        await asyncio.sleep(KEPT_S)
+        await asyncio.sleep(KEPT_S if routes.released else ENDED_S)
     stop.set()

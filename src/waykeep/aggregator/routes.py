@@ -84,6 +84,10 @@ class Routes:
         """Whether nothing will happen to the query any more."""
         return self._begun is not None and self._begun.gathering.phase in (queries.RELEASED, queries.ENDED)
 
+    @property
+    def released(self) -> bool:
+        return bool(self._published)
+
     def pass_time(self) -> None:
         """Do what is due by now."""
         if self._begun is None or self._published:

@@ -92,12 +92,16 @@ def run(
         ) as aggregator:
             begin = encode_json(StartQuery(envelope.decode(), trust.to_message()))
             aggregator.request("POST", "/v1/query", begin)
-            _conduct(_Query(host, aggregator, signed, Rings(repetition, address)), progress)
+            try:
+                _conduct(_Query(host, aggregator, signed, Rings(repetition, address)), progress)
+            except DeviceError:
+                _stop(aggregator)  # there will be nothing to fetch, and its place may be needed
+                raise
             published = decode_json(
                 aggregator.request("GET", "/v1/release"), Published, limit=MAX_RELEASE, what="a release"
             )
             verify(published, trust)
-            aggregator.request("POST", "/v1/stop", b"{}")
+            _stop(aggregator)
     finally:
         host.close()
     return published
@@ -139,6 +143,10 @@ def _conduct(query: _Query, progress: Callable[[Progress], None]) -> None:
                 raise _ended(status, rung)
         elif status.phase == ANSWERING and before.phase == ANSWERING:
             time.sleep(AGAIN_S)  # somebody could not answer, and is given time
+
+
+def _stop(aggregator: AttestedClient) -> None:
+    aggregator.request("POST", "/v1/stop", b"{}")
 
 
 def _ended(status: QueryStatus, rung: RungAll) -> DeviceError:

@@ -23,7 +23,7 @@ from tests.support.waiting import until
 from tests.support.witness import running_witness
 from waykeep.authority import queries, studies
 from waykeep.authority.participation import Contributed, StudyDebited
-from waykeep.authority.queries import ENDED, GATHERING, RELEASED, Published
+from waykeep.authority.queries import ANSWERING, ENDED, GATHERING, RELEASED, Published
 from waykeep.device.account import now_ms
 from waykeep.errors import WaykeepError
 from waykeep.formats.ids import Digest
@@ -76,10 +76,12 @@ class Storm:
         """Queries with one to three kills each, and at last one that nobody disturbs: it has to be right."""
         for repetition in count():
             for _ in range(3):
-                self._query(repetition, self._random.randint(1, 3))
+                came = self._query(repetition, self._random.randint(1, 3))
                 if self.killed.total() >= kills:
                     self._calm(repetition + 1)
                     return
+                if came == RELEASED and self._random.random() < 0.5:
+                    break  # else it is asked once more, now that all have been debited
 
     def _calm(self, repetition: int) -> None:
         for _ in range(TRIES):
@@ -99,8 +101,11 @@ class Storm:
         thread.start()
         try:
             for _ in range(kills):
-                time.sleep(self._random.uniform(0, 1.2) * self._usual_s / kills)
-                self._kill(conduct)
+                if self._random.random() < 0.5:
+                    until(lambda: conduct.phase == ANSWERING or not conduct.under_way, "answers are awaited", 30)
+                time.sleep(self._random.uniform(0, 0.6) * self._usual_s / kills)
+                if conduct.under_way:
+                    self._kill(conduct)
         finally:
             thread.join()
         if not kills and conduct.came == RELEASED:
@@ -176,17 +181,20 @@ class _Conduct:
         port: The aggregator's, once it is there. phase: As it was last heard of.
         came: The word that it came to; ``lost`` without an aggregator.
         published: The release, as often as it was fetched. took_s: From the first ring on.
+        under_way: Until it came to something.
     """
 
     def __init__(self, field: Field, envelope: bytes, repetition: int) -> None:
         self._field, self._envelope, self._repetition = field, envelope, repetition
         self.port, self.phase, self.came, self.took_s = 0, "starting", "lost", 0.0
         self.published: list[bytes] = []
+        self.under_way = True
 
     def run(self) -> None:
         try:
             asked = Asked(self._field, self._envelope, self._repetition)
         except WaykeepError:
+            self.under_way = False
             return
         self.port, begun = asked.address.port, time.monotonic()
         try:
@@ -195,6 +203,7 @@ class _Conduct:
         except WaykeepError:
             return
         finally:
+            self.under_way = False
             asked.close()
 
     def _ask(self, asked: Asked) -> str:
@@ -203,9 +212,11 @@ class _Conduct:
             if before == RELEASED:
                 self.published = [asked.release() for _ in range(3)]
             if before in (RELEASED, ENDED):
-                return asked.status.ended or before
-            ring(self._field, self._envelope, asked.address, self._repetition)
-            if before == asked.status.phase == GATHERING:
+                word = asked.status.ended or before
+                asked.stop()  # or it keeps one of the places for aggregators
+                return word
+            outcomes = ring(self._field, self._envelope, asked.address, self._repetition)
+            if before == asked.status.phase == GATHERING and outcomes == {GATHERING: len(ROWS)}:
                 asked.freeze()
 
 
