@@ -23,7 +23,7 @@ import msgspec
 from benchmarks._quoting import QUOTE_MS, Slowed
 from waykeep.algorithm import author
 from waykeep.algorithm.importer import BundleImporter
-from waykeep.authority import journalstate, questions
+from waykeep.authority import questions
 from waykeep.authority.studies import Study
 from waykeep.demo.crowd import Crowd, Member
 from waykeep.demo.people import shipped
@@ -36,8 +36,6 @@ from waykeep.formats import results, study_file, table
 from waykeep.formats.bundle import Bundle
 from waykeep.privacy import bounds
 from waykeep.supervisor.measure import reference_values
-from waykeep.vault.objects import Reader
-from waykeep.vault.store import DirectoryStore
 
 PEOPLE = 1000
 DAYS = 7
@@ -127,7 +125,7 @@ def run(people: int = PEOPLE) -> dict[str, Any]:
                 "people": release.cohort,
                 "quote_ms": QUOTE_MS,
                 "gather_s": round(frozen[0], 1),
-                "stage_ms": _stages(stage, crowd.members) | {"sleep": _sleep(crowd.members[:SLEEPERS])},
+                "stage_ms": _stages(crowd) | {"sleep": _sleep(crowd.members[:SLEEPERS])},
             }
 
 
@@ -164,18 +162,14 @@ def _loop(members: list[Member], study: Study, bundle: Bundle, folder: Path) -> 
     return len(files) / (time.perf_counter() - start)
 
 
-def _stages(stage: Slowed, members: list[Member]) -> dict[str, float]:
+def _stages(crowd: Crowd) -> dict[str, float]:
     """What the journals say of each stage, and what the host waited for user clouds to wake."""
     found: dict[str, list[float]] = {}
-    for member in members:
-        with member.account() as device:
-            reader = Reader(DirectoryStore(stage.store), member.owner, device.keys.secrets.logs)
-            journal = reader.journal(journalstate.EMPTY, device.owner_log.state())
-        for sent in journal.sent.values():
-            if any(sent.defaulted):
-                raise RuntimeError(f"somebody's answer was the default: {sent.defaulted}")
-            for name, ms in sent.stages.items():
-                found.setdefault(name, []).append(ms)
+    for sent in crowd.sent():
+        if any(sent.defaulted):
+            raise RuntimeError(f"somebody's answer was the default: {sent.defaulted}")
+        for name, ms in sent.stages.items():
+            found.setdefault(name, []).append(ms)
     means = {name: round(statistics.mean(each), 1) for name, each in found.items()}
     return means | {"answer": round(DEADLINE_S * 1000 - means["run"], 1)}
 

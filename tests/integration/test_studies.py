@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from tests.support import algorithms, stages
+from tests.support import algorithms, node, stages
 from tests.support.grants import HOUR_MS
 from tests.support.people import refused
 from tests.support.studies import MOST, YEAR_MS, Field, details_of
@@ -23,8 +24,12 @@ from waykeep.device.hostclient import HostClient
 from waykeep.device.researcher import Places
 from waykeep.errors import DeviceError
 from waykeep.formats.ids import sha256
+from waykeep.host.ports import HostLimits
 from waykeep.privacy.bounds import Bounds
 from waykeep.privacy.mechanisms import Mechanism
+
+PLACES = HostLimits().algorithms
+ROUNDS = 10_000_000  # some three tenths of a second
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,19 @@ def test_a_failing_algorithm_answers_the_default_and_its_owner_is_told(field: Fi
     for person in people:
         (sent,) = details_of(person, Contributed)
         assert sent.defaulted[0] == "" and sent.defaulted[1] not in ("", "no-data")
+
+
+def test_every_question_has_its_time_however_many_wait_for_services(field: Field) -> None:
+    """All but one of the places are taken, so who answers a second question waits longer for it than it may take."""
+    asked = field.question()
+    busy = msgspec.structs.replace(asked, scope=msgspec.structs.replace(asked.scope, parameters={"rounds": (ROUNDS,)}))
+    envelope = field.study(title="waiting", questions=(busy, field.question(name="second")))
+    people = [field.member(f"waiting{n}", envelope, rows=3) for n in range(8)]
+    for _ in range(PLACES - 1):
+        node.launch_algorithm(field.stage.socket, field.bundle.digest, field.archive)
+    checked, _ = researcher.verify(field.run(envelope), field.stage.trust())
+    assert [answer.values for answer in checked.release.answers] == [(24,), (24,)]
+    assert [details_of(person, Contributed)[0].defaulted for person in people] == [("", "")] * 8
 
 
 def test_a_study_that_cannot_be_joined_is_refused_by_name(field: Field) -> None:

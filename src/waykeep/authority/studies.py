@@ -117,7 +117,7 @@ class Study(_Statement, frozen=True):
         ethics: The approval, such as its number and who gave it.
         consent, consent_version: The text that a participant agrees to.
         minimum: Of a cohort, and of its answers. target: With so many it is full.
-        deadline_ms: An answer is sent so long after its debit was witnessed, whatever came of it.
+        deadline_ms: So long each question has, whatever came of it; then the answer is sent.
         periods: In how many of them a query may be tried. repetitions: How often an answer is released at most.
     """
 
@@ -194,7 +194,7 @@ def check(study: Study) -> None:
     if not 2 <= study.minimum <= study.target:
         raise _refused("study-cohort", "a cohort of fewer than two, or a target below the minimum")
     in_time = (
-        study.deadline_ms < study.answer_ms
+        len(study.questions) * study.deadline_ms < study.answer_ms
         and study.gather_ms + study.answer_ms <= study.period_ms
         and study.repetitions <= study.periods
     )

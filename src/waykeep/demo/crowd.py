@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+from waykeep.authority import journalstate
+from waykeep.authority.participation import Contributed
 from waykeep.channel.trust import Trust
 from waykeep.demo.stage import Stage
 from waykeep.device import memberships, witnesses
@@ -20,6 +22,8 @@ from waykeep.formats import streams
 from waykeep.formats.ids import OwnerId
 from waykeep.supervisor.measure import reference_values
 from waykeep.synthetic import people
+from waykeep.vault.objects import Reader
+from waykeep.vault.store import DirectoryStore
 
 YEAR_MS = 365 * 86_400_000
 AT_ONCE = 4
@@ -65,6 +69,13 @@ class Crowd:
             for member in pool.map(one, range(count)):
                 self.members.append(member)
                 done(len(self.members))
+
+    def sent(self) -> Iterator[Contributed]:
+        """What everybody's journal says that they answered; read from the store, by their own keys."""
+        for member in self.members:
+            with member.account() as device:
+                reader = Reader(DirectoryStore(self.stage.store), member.owner, device.keys.secrets.logs)
+                yield from reader.journal(journalstate.EMPTY, device.owner_log.state()).sent.values()
 
     def _join(self, person: people.Person, envelopes: Sequence[bytes], epsilon: float) -> Member:
         folder = self._devices / f"{person.number:05}"

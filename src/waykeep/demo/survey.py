@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,13 @@ def survey(output: Path, count: int, *, as_json: bool) -> dict[str, Any]:
             (output / "release.json").write_bytes(encode_json(published))
             (output / "release.png").write_bytes(plots.plot(checked, "png"))
             truth = true(study, [member.person for member in crowd.members])
-    return _shown(console, checked, truth, took, output)
+            defaults = Counter(
+                (question.name, why)
+                for sent in crowd.sent()
+                for question, why in zip(study.questions, sent.defaulted, strict=True)
+                if why
+            )
+    return _shown(console, checked, truth, took, output) | {"defaults": _told(console, defaults)}
 
 
 def _published(stage: Stage, folder: Path, count: int) -> tuple[bytes, Study, Any]:
@@ -135,7 +142,7 @@ def _published(stage: Stage, folder: Path, count: int) -> tuple[bytes, Study, An
     finally:
         host.close()
     starts = datetime.datetime.now(datetime.UTC).replace(microsecond=0).isoformat()
-    text = FILE.format(minimum=max(2, count // 2), target=count, starts=starts, deadline=8, most=MOST_M)
+    text = FILE.format(minimum=max(2, count // 2), target=count, starts=starts, deadline=4, most=MOST_M)
     bundle_of = drafting.bundles_beside(bundled, "", author.pack_folder)
     study = drafting.draft(study_file.parse(text.encode()), bundle_of, reference_values())
     key = holder.make(folder / "researcher.key").signer
@@ -165,6 +172,14 @@ def _said(now: Progress) -> str:
     return f"{now.status.phase}: {rung} rung, about {now.status.cohort} take part, {now.status.answered} have answered"
 
 
+def _told(console: Console, defaults: Counter[tuple[str, str]]) -> dict[str, int]:
+    """How often the default was answered, and why: known to the people and the simulation only."""
+    told = {f"{question}: {why}": count for (question, why), count in sorted(defaults.items())}
+    if told:
+        console.print(f"Answers that are the default: {'; '.join(f'{why} {n}' for why, n in told.items())}.")
+    return told
+
+
 def _shown(console: Console, checked: Checked, truth: list[list[int]], took: float, output: Path) -> dict[str, Any]:
     study, release = checked.signed.study, checked.release
     lines: list[dict[str, Any]] = []
@@ -175,10 +190,11 @@ def _shown(console: Console, checked: Checked, truth: list[list[int]], took: flo
     count = release.cohort
     console.print(f"\n{'question':12}{'':10}{'truth':>12}{'released':>12}{'±':>10}   (95 % of the noise)")
     for line in lines:
-        per = next(q.per for q in study.questions if q.name == line["question"])
-        shown = [line[name] / per for name in ("truth", "released", "interval")]
+        asked = next(q for q in study.questions if q.name == line["question"])
+        shown = [line[name] / asked.per for name in ("truth", "released", "interval")]
         console.print(
-            f"{line['question']:12}{line['cell']:10}{shown[0]:12,.6g}{shown[1]:12,.6g}{shown[2]:10,.6g}", markup=False
+            f"{line['question']:12}{line['cell']:10}{shown[0]:12,.6g}{shown[1]:12,.6g}{shown[2]:10,.6g} {asked.unit}",
+            markup=False,
         )
     spent = ledger.epsilon_at(release.cost)
     budget = f"{EPSILON:g} a year, at delta {ledger.DELTA:g}"

@@ -5,7 +5,8 @@ own evidence over its state key, and does what can be done now: it sends an inte
 answer. A ring that is repeated does the same again: no second debit, and the same answer.
 
 After the debit an answer of the same length is sent at the same time, whatever came of it: without data, and where the
-algorithm failed, it is the default that the study declares.
+algorithm failed, it is the default that the study declares. Each question has the study's time for itself, from when
+its service is there: so nobody's answer depends on how many others wait for services.
 """
 
 from __future__ import annotations
@@ -192,41 +193,50 @@ class Participant:
             debit, head = cloud.debit_study(log, query, inputs, time_ms)
             time_ms = self._witnessing.witness(log, head)
             participating.still(log, debit.made, time_ms)
-            ends = time.monotonic() + signed.study.deadline_ms / 1000
             watch.lap("debit")
             known = cloud.journal.contributed(query.id)
             if known is None:
-                job = _Job(signed, debit, bundles, first, time_ms)
-                came = self._came(job, ends, watch)
+                came = self._came(_Job(signed, debit, bundles, first, time_ms), watch)
                 known = _contributed(signed, query, came, time_ms, self._before | watch.stages)
                 cloud.append(known)
-        time.sleep(max(0.0, ends - time.monotonic()))
+            else:
+                time.sleep(len(asked) * signed.study.deadline_ms / 1000)
         said = queries.contribution(Contribution(query.id, known.answers, known.measured), cloud.state_key)
         padded = answers.pad(said, queries.contribution_size(signed.study))
         return agefile.seal(padded, [query.recipient])
 
-    def _came(self, job: _Job, ends: float, watch: Watch) -> list[Came]:
-        """What came of each question by the deadline; nobody who leaves meanwhile stops it: the cohort is frozen."""
+    def _came(self, job: _Job, watch: Watch) -> list[Came]:
+        """What came of each question, in their order; nobody who leaves meanwhile stops it: the cohort is frozen."""
         found: list[Came] = []
-        effort = Effort[None](lambda effort: self._compute(found, job, effort, watch))
-        effort.wait(ends)
-        done = list(found)
-        return done + [_default(question, _why(effort)) for question in job.signed.study.questions[len(done) :]]
-
-    def _compute(self, found: list[Came], job: _Job, effort: Effort[None], watch: Watch) -> None:
-        """Add what comes of each question to ``found``, in their order."""
-        for number, (question, plan) in enumerate(zip(job.signed.study.questions, job.debit.plans, strict=True)):
+        for question, plan in zip(job.signed.study.questions, job.debit.plans, strict=True):
             bundle = job.bundles[question.algorithm]
+            if not found:
+                found.append(self._in_time(question, bundle, plan, job, job.first, watch))
+                continue
             try:
-                if number == 0:
-                    came = self._question(question, bundle, plan, job, job.first, effort)
-                else:
-                    with self._computer.service(bundle, self._cloud.keys.trust, job.time_ms, Watch()) as service:
-                        came = self._question(question, bundle, plan, job, service, effort)
+                with self._computer.service(bundle, self._cloud.keys.trust, job.time_ms, Watch()) as service:
+                    found.append(self._in_time(question, bundle, plan, job, service, watch))
             except WaykeepError as error:
-                came = _default(question, error.rule)
-            found.append(came)
-        watch.lap("run")
+                found.append(_default(question, error.rule))
+                time.sleep(job.signed.study.deadline_ms / 1000)
+        return found
+
+    def _in_time(
+        self, question: Question, bundle: Bundle, plan: ReadPlan | None, job: _Job, service: Service, watch: Watch
+    ) -> Came:
+        """What came of a question in the time that it has, at the end of that time. Raises nothing."""
+        ends = time.monotonic() + job.signed.study.deadline_ms / 1000
+        ran = Watch()
+        effort = Effort[Came](lambda effort: self._question(question, bundle, plan, job, service, effort))
+        effort.wait(ends)
+        ran.lap("run")
+        watch.stages["run"] = watch.stages.get("run", 0.0) + ran.stages["run"]
+        try:
+            came = effort.result() or _default(question, LATE)
+        except Exception as error:  # noqa: BLE001 - the default is sent, and the owner is told the kind
+            came = _default(question, rule_of(error))
+        time.sleep(max(0.0, ends - time.monotonic()))
+        return came
 
     def _question(
         self,
@@ -235,7 +245,7 @@ class Participant:
         plan: ReadPlan | None,
         job: _Job,
         service: Service,
-        effort: Effort[None],
+        effort: Effort[Came],
     ) -> Came:
         made = job.debit.made
         until = -1 if made.read_to is None else made.read_to.number
@@ -256,14 +266,6 @@ def _status(body: bytes) -> QueryStatus:
 
 def _default(question: Question, rule: str) -> Came:
     return Came(bounds.default(question.bounds), {}, {}, rule)
-
-
-def _why(effort: Effort[None]) -> str:
-    try:
-        effort.result()
-    except Exception as error:  # noqa: BLE001 - the default is sent, and the owner is told the kind
-        return rule_of(error)
-    return LATE
 
 
 def _contributed(signed: Signed, query: Query, came: list[Came], time_ms: int, stages: dict[str, float]) -> Contributed:
